@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * fail.c: status names and the error record of each thread.
+ *
+ * A thread has two records and a flag: `pending` collects the first cause in
+ * the running call, `last` is what akv_last_error shows. A call that succeeds
+ * after recovering from something therefore never disturbs `last`.
+ */
+#include "common/base/fail.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+typedef struct fail_state {
+    bool      is_pending;
+    akv_error pending;
+    akv_error last;
+} fail_state;
+
+static _Thread_local fail_state fail_tls;
+
+const char *akv_status_name(akv_status status)
+{
+    switch (status) {
+    case AKV_OK: return "AKV_OK";
+    case AKV_ABSENT: return "AKV_ABSENT";
+    case AKV_END: return "AKV_END";
+    case AKV_CONFLICT: return "AKV_CONFLICT";
+    case AKV_MISUSE: return "AKV_MISUSE";
+    case AKV_UNSUPPORTED: return "AKV_UNSUPPORTED";
+    case AKV_TOO_BIG: return "AKV_TOO_BIG";
+    case AKV_CORRUPT: return "AKV_CORRUPT";
+    case AKV_VERSION: return "AKV_VERSION";
+    case AKV_IO: return "AKV_IO";
+    case AKV_NOSPACE: return "AKV_NOSPACE";
+    case AKV_NOMEM: return "AKV_NOMEM";
+    case AKV_BUSY: return "AKV_BUSY";
+    case AKV_LOCKED: return "AKV_LOCKED";
+    case AKV_AUTH: return "AKV_AUTH";
+    case AKV_FENCED: return "AKV_FENCED";
+    case AKV_TIMEOUT: return "AKV_TIMEOUT";
+    case AKV_CANCELLED: return "AKV_CANCELLED";
+    case AKV_POISONED: return "AKV_POISONED";
+    }
+    return "AKV_?";
+}
+
+akv_status akvi_status_of_errno(int err)
+{
+    if (err == ENOSPC || err == EDQUOT || err == EFBIG)
+        return AKV_NOSPACE;
+    return err == ENOMEM ? AKV_NOMEM : AKV_IO;
+}
+
+/* Copy text into a fixed array; of a longer one keep the end, which for a path
+ * is the part that tells files apart. */
+static void fail_copy_end(char *to, size_t cap, const char *from)
+{
+    size_t len = strlen(from);
+
+    if (len >= cap)
+        from += len - cap + 1;
+    snprintf(to, cap, "%s", from);
+}
+
+static void fail_append(akv_error *e, size_t *used, const char *fmt, ...) AKV_PRINTF(3, 4);
+static void fail_append(akv_error *e, size_t *used, const char *fmt, ...)
+{
+    va_list ap;
+    int     n;
+
+    if (*used >= sizeof e->text - 1)
+        return;
+    va_start(ap, fmt);
+    n = vsnprintf(e->text + *used, sizeof e->text - *used, fmt, ap);
+    va_end(ap);
+    *used += n > 0 ? (size_t)n : 0;
+}
+
+akv_status akv_engine_fail(akv_status code, int os_errno, const char *file, uint64_t offset,
+                           const char *fmt, ...)
+{
+    akv_error *e = &fail_tls.pending;
+    va_list    ap;
+    size_t     used = 0;
+    char       reason[128];
+    int        n;
+
+    if (fail_tls.is_pending)
+        return code;
+    fail_tls.is_pending = true;
+    e->code             = code;
+    e->os_errno         = os_errno;
+    e->offset           = offset;
+    e->engine[0]        = '\0';
+    e->file[0]          = '\0';
+    if (file) {
+        fail_copy_end(e->file, sizeof e->file, file);
+        fail_append(e, &used, "%s: ", e->file);
+    }
+    if (offset != AKV_NO_OFFSET)
+        fail_append(e, &used, "at offset %llu: ", (unsigned long long)offset);
+    if (used < sizeof e->text) {
+        va_start(ap, fmt);
+        n = vsnprintf(e->text + used, sizeof e->text - used, fmt, ap);
+        va_end(ap);
+        used += n > 0 ? (size_t)n : 0;
+    }
+    if (os_errno != 0) {
+        if (strerror_r(os_errno, reason, sizeof reason) != 0)
+            snprintf(reason, sizeof reason, "error %d", os_errno);
+        fail_append(e, &used, ": %s", reason);
+    }
+    return code;
+}
+
+void akv_engine_recovered(void)
+{
+    fail_tls.is_pending = false;
+}
+
+void akvi_call_begin(void)
+{
+    fail_tls.is_pending = false;
+}
+
+akv_status akvi_call_end(akv_status status, const char *engine)
+{
+    if (status >= 0)
+        return status;
+    if (!fail_tls.is_pending)
+        akv_engine_fail(status, 0, NULL, AKV_NO_OFFSET, "failed with %s", akv_status_name(status));
+    fail_tls.last      = fail_tls.pending;
+    fail_tls.last.code = status;
+    if (engine && engine[0] != '\0')
+        fail_copy_end(fail_tls.last.engine, sizeof fail_tls.last.engine, engine);
+    fail_tls.is_pending = false;
+    return status;
+}
+
+const akv_error *akvi_pending_error(void)
+{
+    return fail_tls.is_pending ? &fail_tls.pending : &fail_tls.last;
+}
+
+akv_status akvi_fail_again(const akv_error *error)
+{
+    if (!fail_tls.is_pending) {
+        fail_tls.pending    = *error;
+        fail_tls.is_pending = true;
+    }
+    return error->code;
+}
+
+const akv_error *akv_last_error(void)
+{
+    return &fail_tls.last;
+}

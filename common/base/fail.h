@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * fail.h: how our own code reports a failure.
+ *
+ * A failure is recorded once, where it is found, with what is known there; the
+ * callers above only pass the status on. AKV_FAIL is the one place to put a
+ * breakpoint (akv_engine_fail). The record is pending until the front layer's
+ * call returns: then it becomes the thread's last error, if the call failed.
+ */
+#ifndef AKVI_BASE_FAIL_H
+#define AKVI_BASE_FAIL_H
+
+#include <anykv/engine.h>
+
+#define AKVI_MUST_USE __attribute__((warn_unused_result))
+
+#define AKV_FAIL(code, ...) akv_engine_fail((code), 0, NULL, AKV_NO_OFFSET, __VA_ARGS__)
+#define AKV_FAIL_AT(code, file, off, ...) akv_engine_fail((code), 0, (file), (off), __VA_ARGS__)
+/* `err` is an errno; the status is AKV_NOSPACE, AKV_NOMEM or AKV_IO by it. */
+#define AKV_FAIL_ERRNO(err, file, off, ...) \
+    akv_engine_fail(akvi_status_of_errno(err), (err), (file), (off), __VA_ARGS__)
+#define AKV_FAIL_NOMEM(size) \
+    AKV_FAIL(AKV_NOMEM, "no memory for %zu bytes: give the store more, or raise memory_budget", \
+             (size_t)(size))
+
+akv_status akvi_status_of_errno(int err);
+
+/* Around each public call: begin forgets what is pending, end makes it the last
+ * error when the call failed (with a general text if nobody recorded why) and
+ * returns the status. `engine` is its name or "". */
+void       akvi_call_begin(void);
+akv_status akvi_call_end(akv_status status, const char *engine);
+
+/* The pending record, or the last one when none is pending. */
+const akv_error *akvi_pending_error(void);
+/* Record `error` as if it had been found in this call: for a failure parked by
+ * a background thread. */
+akv_status akvi_fail_again(const akv_error *error);
+
+#endif

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * file.h: what all our code does with files, over any akv_env.
+ *
+ * An akvi_writer makes or replaces one file durably: it fills a temporary file
+ * beside the target, in buffered appends, and commit syncs it, renames it over
+ * the target and syncs the folder. Until then the target is untouched; after a
+ * failure, abort or crash the old file stays. A crash may leave the temporary
+ * behind; the name begins with the target's and carries ".tmp", the process id
+ * and a counter, and begin removes those of dead processes.
+ */
+#ifndef AKVI_ENV_FILE_H
+#define AKVI_ENV_FILE_H
+
+#include "common/base/fail.h"
+
+#include <anykv/env.h>
+
+/* len bytes, or AKV_CORRUPT "file cut" at the place where it ends. */
+AKVI_MUST_USE akv_status akvi_read_full(akv_file *file, const char *path, void *buf, size_t len,
+                                        uint64_t off);
+/* The whole file into `out`; AKV_TOO_BIG over `limit`. */
+AKVI_MUST_USE akv_status akvi_read_file(akv_env *env, const char *path, uint64_t limit,
+                                        akv_buffer *out);
+/* Whether something is there; AKV_OK or AKV_ABSENT (records nothing). */
+AKVI_MUST_USE akv_status akvi_path_exists(akv_env *env, const char *path);
+/* Map the file or, where the env can't, read it; *mapped_out says which. Give
+ * both back with akvi_unload. An empty file gives NULL and 0. */
+AKVI_MUST_USE akv_status akvi_load(akv_file *file, const char *path, const akv_allocator *allocator,
+                                   const void **data_out, size_t *len_out, bool *mapped_out);
+void akvi_unload(akv_file *file, const akv_allocator *allocator, const void *data, size_t len,
+                 bool mapped);
+
+/* The folder part of a path, "." when it has none, "/" kept. Freed with akvi_strfree. */
+AKVI_MUST_USE char *akvi_path_folder(const akv_allocator *allocator, const char *path);
+AKVI_MUST_USE char *akvi_path_join(const akv_allocator *allocator, const char *folder,
+                                   const char *name);
+/* The last name of a path, inside it. */
+const char *akvi_path_name(const char *path);
+
+typedef struct akvi_writer akvi_writer;
+
+/* The file gets the permissions of the one it replaces. A symbolic link at
+ * `path` is followed, so that the link stays. */
+AKVI_MUST_USE akv_status akvi_writer_begin(akv_env *env, const akv_allocator *allocator,
+                                           const char *path, akvi_writer **writer_out);
+AKVI_MUST_USE akv_status akvi_writer_append(akvi_writer *writer, const void *data, size_t len);
+/* Overwrite bytes already appended. */
+AKVI_MUST_USE akv_status akvi_writer_patch(akvi_writer *writer, uint64_t off, const void *data,
+                                           size_t len);
+uint64_t                 akvi_writer_size(const akvi_writer *writer);
+/* `exclusive`: AKV_IO with EEXIST when something is at `path` by now. Frees the
+ * writer whatever it answers; a failure leaves no temporary. */
+AKVI_MUST_USE akv_status akvi_writer_commit(akvi_writer *writer, bool exclusive);
+void                     akvi_writer_abort(akvi_writer *writer); /* takes NULL */
+
+/* All of it in one call. */
+AKVI_MUST_USE akv_status akvi_write_file(akv_env *env, const char *path, const void *data,
+                                         size_t len);
+
+#endif
