@@ -54,8 +54,9 @@ static void testing_cleanup(void)
 
 const char *akvt_folder(void)
 {
-    static char folder[4096 + 32];
-    const char *tmp = getenv("TMPDIR");
+    static char *folders[1024];
+    const char  *tmp = getenv("TMPDIR");
+    char         folder[4096 + 32];
 
     if (!testing_base[0] || testing_pid != getpid()) {
         snprintf(testing_base, sizeof testing_base, "%s/anykv-test-XXXXXX", tmp ? tmp : "/tmp");
@@ -64,10 +65,10 @@ const char *akvt_folder(void)
         testing_pid = getpid();
         atexit(testing_cleanup);
     }
-    snprintf(folder, sizeof folder, "%s/%u", testing_base, testing_folders++);
-    if (mkdir(folder, 0700) != 0)
+    snprintf(folder, sizeof folder, "%s/%u", testing_base, testing_folders);
+    if (mkdir(folder, 0700) != 0 || testing_folders == 1024)
         fail_msg("can't make %s", folder);
-    return strdup(folder);
+    return folders[testing_folders++] = strdup(folder);
 }
 
 const char *akvt_path(const char *folder, const char *name)
