@@ -1,0 +1,21 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+#
+# A build with one engine holds that engine alone and is whole.
+# shellcheck source=tests/package/lib.bash
+. "${ANYKV_ROOT:?}/tests/package/lib.bash"
+
+build_it() { "${ANYKV_MAKE:-make}" -C "$root" BUILD="$tmp/$1" ENGINES="$1" CFLAGS=-O0 -j2; }
+lists_only() { [ "$("$tmp/$1/anykv" engines | grep -cE '^(fused|memory)')" = 1 ] && "$tmp/$1/anykv" engines | grep -q "^$1"; }
+has_no_trace() { ! nm "$tmp/$1/libanykv.a" 2>/dev/null | grep -q "akvi_$2\$"; }
+unknown_is_told() { "${ANYKV_MAKE:-make}" -C "$root" BUILD="$tmp/x" ENGINES=nosuch 2>&1 | grep -q "ENGINES names 'nosuch'"; }
+
+for pair in "memory fused" "fused memory"; do
+    read -r e other <<<"$pair"
+    [ -d "$root/engines/$e" ] || continue
+    ok "make ENGINES=$e builds" build_it "$e"
+    ok "the command lists $e only" lists_only "$e"
+    ok "nothing of $other is in it" has_no_trace "$e" "$other"
+done
+ok "an unknown engine is told at once" unknown_is_told
+finish
