@@ -1,0 +1,254 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * fused.h: the fused engine's own interface.
+ *
+ * A fused store is one immutable file, usually named *.fsdb: each object once,
+ * any number of keys to each, keys in order. It is written whole, replaced
+ * whole, and read by any number of threads and processes without a lock and
+ * without a copy. Files are those of FuseDB, format version 2, both ways: what
+ * is written here equals byte for byte what the original writes for the same
+ * calls.
+ *
+ * Through the shared interface (anykv.h) it is a read-only ordered store, and
+ * one to build: opened with AKV_OPEN_CREATE where nothing is, or with
+ * AKV_OPEN_TRUNCATE, it takes puts until akv_finish makes the file, then
+ * answers reads on the same handle. The calls below do the same without a
+ * handle, and what only this engine can: many keys to one object, a cursor
+ * without an allocation, the distinct objects, the file's own figures.
+ *
+ *     akv_fused_writer *w;
+ *     akv_fused        *f;
+ *     akv_slice         object;
+ *     uint32_t          id;
+ *
+ *     akv_fused_writer_new(NULL, &w);
+ *     akv_fused_add_object(w, akv_str("Luna"), &id);
+ *     akv_fused_add_key(w, akv_str("moon"), id);
+ *     akv_fused_add_key(w, akv_str("mond"), id);
+ *     akv_fused_build(w, "names.fsdb", NULL);
+ *     akv_fused_writer_free(w);
+ *
+ *     akv_fused_open("names.fsdb", NULL, &f);
+ *     if (akv_fused_get(f, akv_str("mond"), &object) == AKV_OK)
+ *         fwrite(object.data, 1, object.len, stdout);
+ *     akv_fused_close(f);
+ *
+ * Limits: keys of 0 to 65,535 bytes, objects of 0 to 4 GiB - 1, 2^32 - 1 of
+ * each. Order is memcmp. Statuses and the error record are those of anykv.h.
+ */
+#ifndef ANYKV_FUSED_H
+#define ANYKV_FUSED_H
+
+#include <anykv/anykv.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define AKV_FUSED_MAX_KEY    UINT64_C(65535)
+#define AKV_FUSED_MAX_OBJECT UINT64_C(4294967295)
+
+/* ----------------------------------------------------------------- options */
+
+typedef enum akv_fused_mode {
+    /* The file's pages as they are in the system's cache: nothing is read until
+     * it is asked for, and processes share them. A file that is cut short in
+     * place while it is mapped raises SIGBUS; replacing it by a rename, as
+     * every build does, is safe. */
+    AKV_FUSED_MAP = 0,
+    /* A private copy in memory, that nothing done to the file can reach. */
+    AKV_FUSED_READ = 1
+} akv_fused_mode;
+
+/* NULL means AKV_FUSED_OPTIONS_INIT; zero fields mean zero. */
+typedef struct akv_fused_options {
+    akv_engine_options head;
+    bool     verify_on_open; /* check the file's CRC-32 when opening; default on */
+    bool     check_objects;  /* check an object's CRC-32 at each read; default off */
+    bool     dedupe;         /* building by akv_put: equal values become one object; default on */
+    uint8_t  reserved[5];
+    uint32_t mode; /* akv_fused_mode */
+    uint32_t reserved_2;
+    /* For akv_fused_open alone; a store opened by akv_open uses its own. NULL:
+     * malloc, POSIX files. */
+    const akv_allocator *allocator;
+    akv_env             *env;
+} akv_fused_options;
+#define AKV_FUSED_OPTIONS_INIT \
+    {{sizeof(akv_fused_options), "fused"}, true, false, true, {0}, AKV_FUSED_MAP, 0, NULL, NULL}
+
+/* ----------------------------------------------------------------- reading
+ *
+ * A reader is for any number of threads at once; nothing it does takes a lock.
+ * All bytes it hands out are borrowed until akv_fused_close. */
+
+typedef struct akv_fused akv_fused;
+
+/* Open a file. Its header, the whole index and (unless told not to) the file's
+ * CRC are checked; offsets of objects are checked when they are followed. What
+ * the original accepts is accepted, such as bytes after the index, a wrong
+ * object count, keys out of order or twice: then the last of equal keys
+ * counts, and scans are in order all the same.
+ * AKV_CORRUPT and AKV_VERSION name the place in the file. */
+AKV_API akv_status akv_fused_open(const char *path, const akv_fused_options *opt,
+                                  akv_fused **fused_out);
+AKV_API void       akv_fused_close(akv_fused *fused); /* takes NULL */
+
+/* The reader inside a handle that akv_open made, borrowed until akv_close.
+ * NULL when it is another engine's, or a build not yet finished. */
+AKV_API const akv_fused *akv_fused_of(akv *db);
+
+/* AKV_OK, AKV_ABSENT, or AKV_CORRUPT when the key's object is not in the file. */
+AKV_API akv_status akv_fused_get(const akv_fused *fused, akv_slice key, akv_slice *object_out);
+/* AKV_OK or AKV_ABSENT; looks at no object. */
+AKV_API akv_status akv_fused_exists(const akv_fused *fused, akv_slice key);
+/* What akv_fused_get answers for each of n keys, several times as fast: the
+ * memory accesses of many keys overlap. AKV_OK when each is AKV_OK or
+ * AKV_ABSENT, else the first failure. */
+AKV_API akv_status akv_fused_get_many(const akv_fused *fused, size_t n, const akv_slice *keys,
+                                      akv_slice *objects_out, akv_status *statuses_out);
+AKV_API uint64_t   akv_fused_count(const akv_fused *fused); /* of different keys */
+
+/* A place among the keys of a range, in order. A plain value: make it on the
+ * stack, copy it, forget it. It belongs to one thread at a time. Only `key` and
+ * `object` are for use outside; they are empty when it is on no entry.
+ *
+ *     akv_fused_cursor c;
+ *
+ *     akv_fused_cursor_prefix(f, akv_str("8.8."), &c);
+ *     while (akv_fused_cursor_next(&c) == AKV_OK)
+ *         use(c.key, c.object);
+ */
+typedef struct akv_fused_cursor {
+    akv_slice        key, object;
+    bool             keys_only; /* may be set: objects stay empty and are not looked at */
+    uint8_t          reserved[7];
+    const akv_fused *fused;
+    uint64_t         first, n; /* the range: its first key's number, and how many */
+    uint64_t         at;       /* 0 before the first, n + 1 past the last */
+    uint64_t         block;    /* whose entries are below */
+    uint64_t         entries[16];
+} akv_fused_cursor;
+
+/* Make a cursor over all keys; over lower <= key, and key < *upper unless that
+ * is NULL; over the keys that begin with `prefix`. It starts before the first. */
+AKV_API akv_status akv_fused_cursor_all(const akv_fused *fused, akv_fused_cursor *cursor_out);
+AKV_API akv_status akv_fused_cursor_range(const akv_fused *fused, akv_slice lower,
+                                          const akv_slice *upper, akv_fused_cursor *cursor_out);
+AKV_API akv_status akv_fused_cursor_prefix(const akv_fused *fused, akv_slice prefix,
+                                           akv_fused_cursor *cursor_out);
+/* How many keys the range has; costs nothing. */
+AKV_API uint64_t   akv_fused_cursor_count(const akv_fused_cursor *cursor);
+/* Moves answer AKV_OK (on an entry), AKV_END (off that end; the move back lands
+ * on the last entry there) or AKV_CORRUPT: the entry's object is not in the
+ * file; the cursor is on it, with its key, and can move on. */
+AKV_API akv_status akv_fused_cursor_first(akv_fused_cursor *cursor);
+AKV_API akv_status akv_fused_cursor_last(akv_fused_cursor *cursor);
+AKV_API akv_status akv_fused_cursor_next(akv_fused_cursor *cursor);
+AKV_API akv_status akv_fused_cursor_prev(akv_fused_cursor *cursor);
+/* To the least key >= `key`; to the greatest <= `key`; within the range. */
+AKV_API akv_status akv_fused_cursor_seek(akv_fused_cursor *cursor, akv_slice key);
+AKV_API akv_status akv_fused_cursor_seek_for_prev(akv_fused_cursor *cursor, akv_slice key);
+
+/* Call back with each object that a key leads to, once, in the order in which
+ * the sorted keys first lead there; `offset` tells objects apart. A non-zero
+ * answer stops it. */
+AKV_API akv_status akv_fused_objects(const akv_fused *fused,
+                                     int (*each)(void *user, akv_slice object, uint64_t offset),
+                                     void *user);
+
+/* The file's figures. The first eight are the original's stats. */
+typedef struct akv_fused_info {
+    size_t      size; /* sizeof(akv_fused_info), set by the caller */
+    const char *path; /* as given */
+    uint32_t    version;
+    uint32_t    num_keys;    /* as the header says */
+    uint32_t    num_objects; /* as the header says: referenced or not */
+    uint64_t    index_offset;
+    uint64_t    data_offset; /* always 40, whatever the header says */
+    double      file_size_kb;
+    char        file_crc32[12]; /* "0x1ecc24ac", as stored */
+    uint32_t    flags;          /* the header's flag bits */
+    uint64_t    file_size;
+    uint64_t    index_size;     /* bytes of the index */
+    uint64_t    trailing_bytes; /* after the index */
+    uint64_t    keys;           /* different ones */
+    uint64_t    memory;         /* heap bytes held for lookups, and for the copy in read mode */
+    bool        ordered;        /* keys stand in order and once each */
+    bool        mapped;
+} akv_fused_info;
+#define AKV_FUSED_INFO_INIT \
+    {sizeof(akv_fused_info), NULL, 0, 0, 0, 0, 0, 0, {0}, 0, 0, 0, 0, 0, 0, false, false}
+AKV_API akv_status akv_fused_info_get(const akv_fused *fused, akv_fused_info *info_out);
+
+/* What verify counted. The first group is damage, which the original's verify
+ * refuses as well; the second breaks rules of the format that it lets pass. */
+typedef struct akv_fused_report {
+    size_t   size;             /* sizeof(akv_fused_report), set by the caller */
+    uint64_t file_crc_faults;  /* 0 or 1 */
+    uint64_t object_crc_faults;
+    uint64_t offset_faults;    /* offsets and lengths that leave the file */
+    uint64_t order_faults;     /* keys below the one before */
+    uint64_t duplicate_faults; /* keys that are there again */
+    uint64_t count_faults;     /* header fields that do not fit the contents */
+    uint64_t keys, objects;    /* looked at; objects with those no key leads to */
+} akv_fused_report;
+#define AKV_FUSED_REPORT_INIT {sizeof(akv_fused_report), 0, 0, 0, 0, 0, 0, 0, 0}
+
+/* Check everything: the file's CRC, every object's, order, duplicates, counts
+ * and offsets. AKV_CORRUPT when anything is wrong, after telling all of it,
+ * with its offset, to opt->fault. `report_out` may be NULL; it is filled in
+ * either case. */
+AKV_API akv_status akv_fused_verify(const akv_fused *fused, const akv_job_options *opt,
+                                    akv_fused_report *report_out);
+
+/* ----------------------------------------------------------------- writing
+ *
+ * A writer collects objects and keys in memory; build writes the file. It is
+ * for one thread at a time. The same calls give the same bytes. */
+
+typedef struct akv_fused_writer akv_fused_writer;
+
+typedef struct akv_fused_writer_options {
+    size_t               size;  /* sizeof(akv_fused_writer_options) */
+    uint32_t             flags; /* none yet */
+    uint32_t             reserved;
+    const akv_allocator *allocator; /* NULL: malloc */
+    akv_env             *env;       /* NULL: POSIX files */
+} akv_fused_writer_options;
+#define AKV_FUSED_WRITER_OPTIONS_INIT {sizeof(akv_fused_writer_options), 0, 0, NULL, NULL}
+
+AKV_API akv_status akv_fused_writer_new(const akv_fused_writer_options *opt,
+                                        akv_fused_writer **writer_out);
+AKV_API void       akv_fused_writer_free(akv_fused_writer *writer); /* takes NULL */
+
+/* Add an object; ids are 0, 1, 2, ... Equal bytes added twice stay two objects.
+ * A failed call adds nothing. */
+AKV_API akv_status akv_fused_add_object(akv_fused_writer *writer, akv_slice object,
+                                        uint32_t *id_out);
+/* As add_object, but equal bytes that this call has added before keep their id. */
+AKV_API akv_status akv_fused_add_deduped(akv_fused_writer *writer, akv_slice object,
+                                         uint32_t *id_out);
+/* Add a JSON text as a MessagePack object, which is what the original stores. */
+AKV_API akv_status akv_fused_add_document(akv_fused_writer *writer, akv_slice json,
+                                          uint32_t *id_out);
+/* Lead `key` to an object. The same key again: the last one counts. AKV_MISUSE
+ * when there is no object `id`, AKV_TOO_BIG for a key over the limit. */
+AKV_API akv_status akv_fused_add_key(akv_fused_writer *writer, akv_slice key, uint32_t id);
+/* add_object, then add_key; the object stays if the key fails. `id_out` may be NULL. */
+AKV_API akv_status akv_fused_add(akv_fused_writer *writer, akv_slice key, akv_slice object,
+                                 uint32_t *id_out);
+/* Objects so far; add_key calls so far, less repeats found by builds. */
+AKV_API uint64_t   akv_fused_writer_objects(const akv_fused_writer *writer);
+AKV_API uint64_t   akv_fused_writer_keys(const akv_fused_writer *writer);
+
+/* Write the file, durably and in one step: until the last moment `path` is what
+ * it was, and a failure leaves it so and nothing beside it. The writer keeps
+ * all it has, so more can be added and built again. Progress is in bytes. */
+AKV_API akv_status akv_fused_build(akv_fused_writer *writer, const char *path,
+                                   const akv_job_options *opt);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
