@@ -90,7 +90,8 @@ static int fused_scan(void *store, uint64_t *entries_out, uint64_t *sum_io)
     akv_status       rc;
 
     *entries_out = 0;
-    for (rc = akv_fused_first(store, &c); rc == AKV_OK; rc = akv_fused_next(&c)) {
+    anykv_check(akv_fused_cursor_all(store, &c), "cursor");
+    while ((rc = akv_fused_cursor_next(&c)) == AKV_OK) {
         *sum_io += bench_touch(c.key.data, c.key.len) + bench_touch(c.object.data, c.object.len);
         ++*entries_out;
     }
