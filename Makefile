@@ -162,7 +162,6 @@ pc_template := $(S)/common/front/anykv.pc.in
 pc_fill = sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$(LIBDIR)|' -e 's|@INCLUDEDIR@|$(INCLUDEDIR)|' \
           -e 's|@VERSION@|$(VER)|' -e 's|@NAME@|$(1)|' -e 's|@LIB@|$(2)|' -e 's|@REQUIRES@|$(3)|' $(pc_template) > $@
 
-$(OUT)/pc.stamp: ; 
 $(eval $(call stamp,$(OUT)/pc.stamp,$(PREFIX) $(LIBDIR) $(INCLUDEDIR) $(PKGS)))
 $(OUT)/anykv.pc: $(pc_template) $(OUT)/pc.stamp
 	$(call pc_fill,anykv,anykv,$(PKGS))
@@ -269,7 +268,7 @@ lint: deps-lint
 	@cd $(S) && clang-format --dry-run --Werror $(c_files)
 	@cd $(S) && printf '%s\n' $(filter %.c,$(c_files)) | xargs -P $(JOBS) -n 4 sh -c \
 	    'clang-tidy --quiet --warnings-as-errors="*" "$$@" -- -std=c17 -D_GNU_SOURCE -Iinclude -I. $(pkg_cflags) $(def_flags) 2>/dev/null || exit 255' tidy
-	@cd $(S) && shellcheck .ci/run .ci/deps tests/tap bench/run $(wildcard $(S)/tests/command/*.sh $(S)/tests/package/*.sh)
+	@cd $(S) && shellcheck -x -e SC2317 .ci/run .ci/deps tests/tap tests/layers tests/fuzz/run bench/run $(wildcard $(S)/tests/command/*.sh $(S)/tests/package/*.sh)
 	@cd $(S) && mandoc -Tlint -W warning $(patsubst $(S)/%,%,$(wildcard $(S)/docs/*.[13]))
 	@cd $(S) && sh tests/layers
 	@echo "lint: clean"

@@ -10,7 +10,7 @@ out=$tmp/dest
 libdir=/opt/anykv/lib64
 install_it() {
     "${ANYKV_MAKE:-make}" -C "$root" BUILD="$tmp/build" ENGINES="$ANYKV_ENGINES" CFLAGS=-O0 -j2 \
-        DESTDIR="$out" PREFIX=/opt/anykv LIBDIR=$libdir install
+        DESTDIR="$out" PREFIX=/opt/anykv LIBDIR="$libdir" install
 }
 pc() {
     PKG_CONFIG_SYSROOT_DIR=$out PKG_CONFIG_PATH=$out$libdir/pkgconfig pkg-config "$@"
