@@ -17,7 +17,7 @@ akv_status akvi_buffer_reserve(akv_buffer *b, size_t more)
     if (b->cap - b->len >= more)
         return AKV_OK;
     if (!akvi_add_size(b->len, more, &need))
-        return AKV_FAIL(AKV_TOO_BIG, "a buffer of %zu bytes can't grow by %zu", b->len, more);
+        return AKV_FAIL(AKV_NOMEM, "a buffer of %zu bytes can't grow by %zu", b->len, more);
     cap = b->cap > SIZE_MAX / 2 ? need : b->cap * 2;
     if (cap < need)
         cap = need;
@@ -63,8 +63,11 @@ akv_status akv_buffer_append(akv_buffer *b, const void *data, size_t len)
 
 akv_status akvi_buffer_set(akv_buffer *b, const void *data, size_t len)
 {
-    akvi_buffer_clear(b);
-    return akv_buffer_append(b, data, len);
+    akv_status rc = akvi_buffer_resize(b, len);
+
+    if (rc == AKV_OK && len > 0)
+        memmove(b->data, data, len);
+    return rc;
 }
 
 akv_status akvi_buffer_text(akv_buffer *b, const char *text)

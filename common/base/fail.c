@@ -2,9 +2,10 @@
  *
  * fail.c: status names and the error record of each thread.
  *
- * A thread has two records and a flag: `pending` collects the first cause in
- * the running call, `last` is what akv_last_error shows. A call that succeeds
- * after recovering from something therefore never disturbs `last`.
+ * A thread has three records: `pending` collects the first cause in the running
+ * call, `kept` is the first of the faults that a job told of and went on from,
+ * `last` is what akv_last_error shows. A call that succeeds after recovering
+ * from something therefore never disturbs `last`.
  */
 #include "common/base/fail.h"
 
@@ -13,9 +14,8 @@
 #include <string.h>
 
 typedef struct fail_state {
-    bool      is_pending;
-    akv_error pending;
-    akv_error last;
+    akvi_call_state call;
+    akv_error       last;
 } fail_state;
 
 static _Thread_local fail_state fail_tls;
@@ -78,23 +78,35 @@ static void fail_append(akv_error *e, size_t *used, const char *fmt, ...)
     *used += n > 0 ? (size_t)n : 0;
 }
 
+/* strerror_r comes in two shapes. */
+static const char *fail_reason(int err, char *buf, size_t cap)
+{
+#if defined(__GLIBC__) && defined(_GNU_SOURCE)
+    return strerror_r(err, buf, cap);
+#else
+    if (strerror_r(err, buf, cap) != 0)
+        snprintf(buf, cap, "error %d", err);
+    return buf;
+#endif
+}
+
 akv_status akv_engine_fail(akv_status code, int os_errno, const char *file, uint64_t offset,
                            const char *fmt, ...)
 {
-    akv_error *e = &fail_tls.pending;
+    akv_error *e = &fail_tls.call.pending;
     va_list    ap;
     size_t     used = 0;
     char       reason[128];
     int        n;
 
-    if (fail_tls.is_pending)
+    if (fail_tls.call.is_pending)
         return code;
-    fail_tls.is_pending = true;
-    e->code             = code;
-    e->os_errno         = os_errno;
-    e->offset           = offset;
-    e->engine[0]        = '\0';
-    e->file[0]          = '\0';
+    fail_tls.call.is_pending = true;
+    e->code                  = code;
+    e->os_errno              = os_errno;
+    e->offset                = offset;
+    e->engine[0]             = '\0';
+    e->file[0]               = '\0';
     if (file) {
         fail_copy_end(e->file, sizeof e->file, file);
         fail_append(e, &used, "%s: ", e->file);
@@ -107,48 +119,76 @@ akv_status akv_engine_fail(akv_status code, int os_errno, const char *file, uint
         va_end(ap);
         used += n > 0 ? (size_t)n : 0;
     }
-    if (os_errno != 0) {
-        if (strerror_r(os_errno, reason, sizeof reason) != 0)
-            snprintf(reason, sizeof reason, "error %d", os_errno);
-        fail_append(e, &used, ": %s", reason);
-    }
+    if (os_errno != 0)
+        fail_append(e, &used, ": %s", fail_reason(os_errno, reason, sizeof reason));
     return code;
 }
 
 void akv_engine_recovered(void)
 {
-    fail_tls.is_pending = false;
+    fail_tls.call.is_pending = false;
 }
 
 void akvi_call_begin(void)
 {
-    fail_tls.is_pending = false;
+    fail_tls.call.is_pending = false;
+    fail_tls.call.is_kept    = false;
 }
 
 akv_status akvi_call_end(akv_status status, const char *engine)
 {
+    akvi_call_state *call = &fail_tls.call;
+
     if (status >= 0)
         return status;
-    if (!fail_tls.is_pending)
+    if (!call->is_pending && !call->is_kept)
         akv_engine_fail(status, 0, NULL, AKV_NO_OFFSET, "failed with %s", akv_status_name(status));
-    fail_tls.last      = fail_tls.pending;
+    /* A job that was cut short after finding faults says why it was cut. */
+    if (call->is_kept && (!call->is_pending || call->kept.code == status))
+        fail_tls.last = call->kept;
+    else
+        fail_tls.last = call->pending;
     fail_tls.last.code = status;
     if (engine && engine[0] != '\0')
         fail_copy_end(fail_tls.last.engine, sizeof fail_tls.last.engine, engine);
-    fail_tls.is_pending = false;
+    akvi_call_begin();
     return status;
 }
 
 const akv_error *akvi_pending_error(void)
 {
-    return fail_tls.is_pending ? &fail_tls.pending : &fail_tls.last;
+    if (fail_tls.call.is_pending)
+        return &fail_tls.call.pending;
+    return fail_tls.call.is_kept ? &fail_tls.call.kept : &fail_tls.last;
+}
+
+akv_status akvi_fail_keep(void)
+{
+    akvi_call_state *call = &fail_tls.call;
+    akv_status       code = call->pending.code;
+
+    if (!call->is_kept)
+        call->kept = call->pending;
+    call->is_kept    = true;
+    call->is_pending = false;
+    return code;
+}
+
+void akvi_call_save(akvi_call_state *state_out)
+{
+    *state_out = fail_tls.call;
+}
+
+void akvi_call_restore(const akvi_call_state *state)
+{
+    fail_tls.call = *state;
 }
 
 akv_status akvi_fail_again(const akv_error *error)
 {
-    if (!fail_tls.is_pending) {
-        fail_tls.pending    = *error;
-        fail_tls.is_pending = true;
+    if (!fail_tls.call.is_pending) {
+        fail_tls.call.pending    = *error;
+        fail_tls.call.is_pending = true;
     }
     return error->code;
 }

@@ -14,12 +14,12 @@
 
 #define AKVI_MUST_USE __attribute__((warn_unused_result))
 
-#define AKV_FAIL(code, ...) akv_engine_fail((code), 0, NULL, AKV_NO_OFFSET, __VA_ARGS__)
+#define AKV_FAIL(code, ...)               akv_engine_fail((code), 0, NULL, AKV_NO_OFFSET, __VA_ARGS__)
 #define AKV_FAIL_AT(code, file, off, ...) akv_engine_fail((code), 0, (file), (off), __VA_ARGS__)
 /* `err` is an errno; the status is AKV_NOSPACE, AKV_NOMEM or AKV_IO by it. */
 #define AKV_FAIL_ERRNO(err, file, off, ...) \
     akv_engine_fail(akvi_status_of_errno(err), (err), (file), (off), __VA_ARGS__)
-#define AKV_FAIL_NOMEM(size) \
+#define AKV_FAIL_NOMEM(size)                                                                    \
     AKV_FAIL(AKV_NOMEM, "no memory for %zu bytes: give the store more, or raise memory_budget", \
              (size_t)(size))
 
@@ -31,10 +31,23 @@ akv_status akvi_status_of_errno(int err);
 void       akvi_call_begin(void);
 akv_status akvi_call_end(akv_status status, const char *engine);
 
-/* The pending record, or the last one when none is pending. */
+/* The pending record; when none is pending the kept one, or the last error. */
 const akv_error *akvi_pending_error(void);
 /* Record `error` as if it had been found in this call: for a failure parked by
  * a background thread. */
 akv_status akvi_fail_again(const akv_error *error);
+/* Keep the pending record for the end of the call, unless one is kept already,
+ * and let further ones be recorded. One must be pending; returns its code. */
+akv_status akvi_fail_keep(void);
+
+/* What the running call has recorded. Callbacks of the user may call us again,
+ * which begins another call: save and restore around them. */
+typedef struct akvi_call_state {
+    bool      is_pending, is_kept;
+    akv_error pending, kept;
+} akvi_call_state;
+
+void akvi_call_save(akvi_call_state *state_out);
+void akvi_call_restore(const akvi_call_state *state);
 
 #endif

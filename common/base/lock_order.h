@@ -7,8 +7,8 @@
  * one lock twice, also not for reading. Debug builds assert it (mutex.h).
  *
  * The order follows the layers from above: the front layer's locks may be held
- * while an engine is called, an engine's while the env is called, and anything
- * may log. Callbacks of the caller run with none of these held.
+ * while an engine is called, an engine's while the env is called. Loggers and
+ * the callbacks of jobs run with none of these held, since they may call back.
  *
  * A new lock gets a rank here. Numbers are spaced to leave room; only their
  * order means something.
@@ -40,12 +40,12 @@ typedef enum akvi_lock_rank {
     /* files: a wrapping env before the one it wraps */
     AKVI_RANK_ENV_FAULT  = 400, /* injected faults: plan and unsynced writes */
     AKVI_RANK_ENV_MEMORY = 410, /* the in-memory tree and its files */
+    AKVI_RANK_ENV_POSIX  = 415, /* one open file: its end, lock and mappings */
     AKVI_RANK_FILE_LOCKS = 420, /* the process's registry of file locks */
 
     /* held while calling nothing of ours */
-    AKVI_RANK_METRICS = 500, /* who owns which slot */
-    AKVI_RANK_LOG     = 510, /* log targets in the command and tests */
-    AKVI_RANK_LEAF    = 520  /* tests, examples, one-off leaf locks */
+    AKVI_RANK_LOG  = 500, /* log targets of our own */
+    AKVI_RANK_LEAF = 510  /* what has no place above */
 } akvi_lock_rank;
 
 #endif

@@ -47,6 +47,11 @@ void akvi_held_assert(const void *lock)
         i++;
     assert(i < mutex_list_n && "this lock must be held here");
 }
+
+void akvi_held_assert_none(void)
+{
+    assert(mutex_list_n == 0 && "no lock may be held here");
+}
 #endif
 
 /* ------------------------------------------------------------------- locks */

@@ -71,10 +71,15 @@ static inline void akvi_held_assert(const void *lock)
 {
     (void)lock;
 }
+static inline void akvi_held_assert_none(void)
+{
+}
 #else
 void akvi_held_take(const void *lock, akvi_lock_rank rank);
 void akvi_held_give(const void *lock);
 void akvi_held_assert(const void *lock);
+/* Before the user is called back. */
+void akvi_held_assert_none(void);
 #endif
 
 static inline void akvi_lock_ok(int rc)
