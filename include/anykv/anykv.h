@@ -789,6 +789,20 @@ AKV_API const char *akv_engine_at(size_t i);
 /* Add an engine from outside; see engine.h. It stays for good. */
 AKV_API akv_status akv_register(const akv_engine *engine);
 
+/* What an engine can do at most; a handle may do less (akv_capabilities). */
+typedef struct akv_engine_info {
+    size_t      size; /* sizeof(akv_engine_info), set by the caller */
+    const char *name;
+    const char *description;   /* one line */
+    uint64_t    caps;          /* AKV_CAP_* */
+    uint64_t    caps_emulated; /* of those */
+    uint64_t    max_key, max_value; /* bytes */
+} akv_engine_info;
+#define AKV_ENGINE_INFO_INIT {sizeof(akv_engine_info), NULL, NULL, 0, 0, 0, 0}
+
+/* AKV_UNSUPPORTED when this process has no such engine. */
+AKV_API akv_status akv_engine_describe(const char *engine, akv_engine_info *info_out);
+
 #ifdef __cplusplus
 }
 #endif
