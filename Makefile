@@ -85,7 +85,7 @@ pc_files    := $(OUT)/anykv.pc $(foreach e,$(ENGINES),$(OUT)/anykv-$(e).pc)
 
 # -------------------------------------------------------------------- targets
 
-.PHONY: all help check demo bench install uninstall lint format fuzz clean deps-build deps-check deps-bench
+.PHONY: all help check check-programs check-emulated demo bench install uninstall lint format fuzz clean deps-build deps-check deps-bench
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -101,6 +101,7 @@ help:
 ## make            the library and the command, in build/
 ## make demo       the main job on real data: IEEE's OUI registry in one file
 ## make check      build and run every test
+## make check-emulated ARCH=s390x   the programs among the tests, big-endian; or ARCH=arm64
 ## make bench      workloads against peers: a table, JSON and a chart in build/bench/
 ## make install    DESTDIR, PREFIX, LIBDIR
 ## make lint       format, clang-tidy, scripts, manual pages
@@ -207,12 +208,21 @@ $(OUT)/examples/%: $(OUT)/obj/examples/%.o $(conflib) $(static)
 build-tests: build-all $(filter-out %.sh,$(tests)) $(example_prog)
 
 # tests/tap runs one test and makes its output fit for prove.
+run_tests = ANYKV_ROOT=$(abspath $(S)) ANYKV_BUILD=$(abspath $(OUT)) ANYKV=$(abspath $(OUT)/anykv) \
+    CC="$(CC)" CXX="$(CXX)" ANYKV_ENGINES="$(ENGINES)" ANYKV_MAKE="$(MAKE)" CMOCKA_MESSAGE_OUTPUT=TAP \
+    TSAN_OPTIONS="$${TSAN_OPTIONS:-halt_on_error=1 second_deadlock_stack=1}" \
+    prove --exec $(S)/tests/tap --jobs $(JOBS) --merge $(PROVE_FLAGS)
+
 check: deps-check
 	@$(MAKE) --no-print-directory -f $(S)/Makefile build-tests
-	@ANYKV_ROOT=$(abspath $(S)) ANYKV_BUILD=$(abspath $(OUT)) ANYKV=$(abspath $(OUT)/anykv) CC="$(CC)" CXX="$(CXX)" \
-	    ANYKV_ENGINES="$(ENGINES)" ANYKV_MAKE="$(MAKE)" CMOCKA_MESSAGE_OUTPUT=TAP \
-	    TSAN_OPTIONS="$${TSAN_OPTIONS:-halt_on_error=1 second_deadlock_stack=1}" \
-	    prove --exec $(S)/tests/tap --jobs $(JOBS) --merge $(PROVE_FLAGS) $(TESTS_ONLY) $(if $(TESTS_ONLY),,$(tests))
+	@$(run_tests) $(if $(TESTS_ONLY),$(TESTS_ONLY),$(tests))
+
+# The tests that are programs, and nothing else: for tests/emulated.
+check-programs: $(unit_prog) $(conf_prog) $(replay_prog)
+	@$(run_tests) $^
+
+check-emulated:
+	$(S)/tests/emulated $(ARCH)
 
 demo: deps-demo
 	@$(MAKE) --no-print-directory -f $(S)/Makefile build-all $(OUT)/examples/oui_lookup
@@ -268,7 +278,7 @@ lint: deps-lint
 	@cd $(S) && clang-format --dry-run --Werror $(c_files)
 	@cd $(S) && printf '%s\n' $(filter %.c,$(c_files)) | xargs -P $(JOBS) -n 4 sh -c \
 	    'clang-tidy --quiet --warnings-as-errors="*" "$$@" -- -std=c17 -D_GNU_SOURCE -Iinclude -I. $(pkg_cflags) $(def_flags) 2>/dev/null || exit 255' tidy
-	@cd $(S) && shellcheck -x -e SC2317 .ci/run .ci/deps tests/tap tests/layers tests/fuzz/run bench/run $(wildcard $(S)/tests/command/*.sh $(S)/tests/package/*.sh)
+	@cd $(S) && shellcheck -x -e SC2317 .ci/run .ci/deps tests/tap tests/layers tests/emulated tests/fuzz/run bench/run $(wildcard $(S)/tests/command/*.sh $(S)/tests/package/*.sh)
 	@cd $(S) && mandoc -Tlint -W warning $(patsubst $(S)/%,%,$(wildcard $(S)/docs/*.[13]))
 	@cd $(S) && sh tests/layers
 	@echo "lint: clean"
