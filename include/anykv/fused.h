@@ -63,19 +63,21 @@ typedef enum akv_fused_mode {
 /* NULL means AKV_FUSED_OPTIONS_INIT; zero fields mean zero. */
 typedef struct akv_fused_options {
     akv_engine_options head;
-    bool     verify_on_open; /* check the file's CRC-32 when opening; default on */
-    bool     check_objects;  /* check an object's CRC-32 at each read; default off */
-    bool     dedupe;         /* building by akv_put: equal values become one object; default on */
-    uint8_t  reserved[5];
-    uint32_t mode; /* akv_fused_mode */
-    uint32_t reserved_2;
+    bool               verify_on_open; /* check the file's CRC-32 when opening; default on */
+    bool               check_objects;  /* check an object's CRC-32 at each read; default off */
+    bool               dedupe; /* building by akv_put: equal values become one object; default on */
+    uint8_t            reserved[5];
+    uint32_t           mode; /* akv_fused_mode */
+    uint32_t           reserved_2;
     /* For akv_fused_open alone; a store opened by akv_open uses its own. NULL:
      * malloc, POSIX files. */
     const akv_allocator *allocator;
     akv_env             *env;
 } akv_fused_options;
-#define AKV_FUSED_OPTIONS_INIT \
-    {{sizeof(akv_fused_options), "fused"}, true, false, true, {0}, AKV_FUSED_MAP, 0, NULL, NULL}
+#define AKV_FUSED_OPTIONS_INIT                                                                     \
+    {                                                                                              \
+        {sizeof(akv_fused_options), "fused"}, true, false, true, {0}, AKV_FUSED_MAP, 0, NULL, NULL \
+    }
 
 /* ----------------------------------------------------------------- reading
  *
@@ -138,7 +140,7 @@ AKV_API akv_status akv_fused_cursor_range(const akv_fused *fused, akv_slice lowe
 AKV_API akv_status akv_fused_cursor_prefix(const akv_fused *fused, akv_slice prefix,
                                            akv_fused_cursor *cursor_out);
 /* How many keys the range has; costs nothing. */
-AKV_API uint64_t   akv_fused_cursor_count(const akv_fused_cursor *cursor);
+AKV_API uint64_t akv_fused_cursor_count(const akv_fused_cursor *cursor);
 /* Moves answer AKV_OK (on an entry), AKV_END (off that end; the move back lands
  * on the last entry there) or AKV_CORRUPT: the entry's object is not in the
  * file; the cursor is on it, with its key, and can move on. */
@@ -177,15 +179,17 @@ typedef struct akv_fused_info {
     bool        ordered;        /* keys stand in order and once each */
     bool        mapped;
 } akv_fused_info;
-#define AKV_FUSED_INFO_INIT \
-    {sizeof(akv_fused_info), NULL, 0, 0, 0, 0, 0, 0, {0}, 0, 0, 0, 0, 0, 0, false, false}
+#define AKV_FUSED_INFO_INIT                                                                 \
+    {                                                                                       \
+        sizeof(akv_fused_info), NULL, 0, 0, 0, 0, 0, 0, {0}, 0, 0, 0, 0, 0, 0, false, false \
+    }
 AKV_API akv_status akv_fused_info_get(const akv_fused *fused, akv_fused_info *info_out);
 
 /* What verify counted. The first group is damage, which the original's verify
  * refuses as well; the second breaks rules of the format that it lets pass. */
 typedef struct akv_fused_report {
-    size_t   size;             /* sizeof(akv_fused_report), set by the caller */
-    uint64_t file_crc_faults;  /* 0 or 1 */
+    size_t   size;            /* sizeof(akv_fused_report), set by the caller */
+    uint64_t file_crc_faults; /* 0 or 1 */
     uint64_t object_crc_faults;
     uint64_t offset_faults;    /* offsets and lengths that leave the file */
     uint64_t order_faults;     /* keys below the one before */
@@ -193,7 +197,10 @@ typedef struct akv_fused_report {
     uint64_t count_faults;     /* header fields that do not fit the contents */
     uint64_t keys, objects;    /* looked at; objects with those no key leads to */
 } akv_fused_report;
-#define AKV_FUSED_REPORT_INIT {sizeof(akv_fused_report), 0, 0, 0, 0, 0, 0, 0, 0}
+#define AKV_FUSED_REPORT_INIT                            \
+    {                                                    \
+        sizeof(akv_fused_report), 0, 0, 0, 0, 0, 0, 0, 0 \
+    }
 
 /* Check everything: the file's CRC, every object's, order, duplicates, counts
  * and offsets. AKV_CORRUPT when anything is wrong, after telling all of it,
@@ -216,10 +223,13 @@ typedef struct akv_fused_writer_options {
     const akv_allocator *allocator; /* NULL: malloc */
     akv_env             *env;       /* NULL: POSIX files */
 } akv_fused_writer_options;
-#define AKV_FUSED_WRITER_OPTIONS_INIT {sizeof(akv_fused_writer_options), 0, 0, NULL, NULL}
+#define AKV_FUSED_WRITER_OPTIONS_INIT                      \
+    {                                                      \
+        sizeof(akv_fused_writer_options), 0, 0, NULL, NULL \
+    }
 
 AKV_API akv_status akv_fused_writer_new(const akv_fused_writer_options *opt,
-                                        akv_fused_writer **writer_out);
+                                        akv_fused_writer              **writer_out);
 AKV_API void       akv_fused_writer_free(akv_fused_writer *writer); /* takes NULL */
 
 /* Add an object; ids are 0, 1, 2, ... Equal bytes added twice stay two objects.
@@ -239,8 +249,8 @@ AKV_API akv_status akv_fused_add_key(akv_fused_writer *writer, akv_slice key, ui
 AKV_API akv_status akv_fused_add(akv_fused_writer *writer, akv_slice key, akv_slice object,
                                  uint32_t *id_out);
 /* Objects so far; add_key calls so far, less repeats found by builds. */
-AKV_API uint64_t   akv_fused_writer_objects(const akv_fused_writer *writer);
-AKV_API uint64_t   akv_fused_writer_keys(const akv_fused_writer *writer);
+AKV_API uint64_t akv_fused_writer_objects(const akv_fused_writer *writer);
+AKV_API uint64_t akv_fused_writer_keys(const akv_fused_writer *writer);
 
 /* Write the file, durably and in one step: until the last moment `path` is what
  * it was, and a failure leaves it so and nothing beside it. The writer keeps

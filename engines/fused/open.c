@@ -1,0 +1,326 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * open.c: opening a .fsdb file: header, CRC, a walk over the index, and the
+ * table and places made from it. Nothing is allocated by a number of the file
+ * before the bytes that it speaks of are known to be there.
+ */
+#include "engines/fused/reader.h"
+
+#include "common/base/mem.h"
+#include "common/base/options.h"
+#include "common/codec/crc.h"
+#include "common/env/file.h"
+#include "common/map/hash.h"
+#include "engines/fused/sort.h"
+
+#define OPEN_AHEAD 32u /* entries whose slots are asked for before they are filled */
+
+static const char *const open_modes[] = {"map", "read", NULL};
+
+const akv_option akvi_fused_options[AKVI_FUSED_OPTIONS_N] = {
+    {"verify_on_open", AKV_OPTION_BOOL, offsetof(akv_fused_options, verify_on_open), 0, 1, 1, NULL,
+     NULL, "check the whole file's CRC-32 when opening"},
+    {"check_objects", AKV_OPTION_BOOL, offsetof(akv_fused_options, check_objects), 0, 1, 0, NULL,
+     NULL, "check an object's CRC-32 at each read"},
+    {"dedupe", AKV_OPTION_BOOL, offsetof(akv_fused_options, dedupe), 0, 1, 1, NULL, NULL,
+     "building: store equal values once"},
+    {"mode", AKV_OPTION_CHOICE, offsetof(akv_fused_options, mode), 0, 1, AKV_FUSED_MAP, NULL,
+     open_modes, "map the file, or read it into memory, safe from changes in place"},
+};
+
+/* ----------------------------------------------------------------- the file */
+
+static akv_status open_load(akv_fused *f)
+{
+    akv_file_info info;
+    const void   *data = NULL;
+    size_t        len  = 0;
+    akv_status    st   = f->env->ops->open(f->env, f->path, 0, &f->file);
+
+    if (st != AKV_OK)
+        return st;
+    st = f->file->ops->info(f->file, &info);
+    if (st != AKV_OK)
+        return st;
+    if (info.kind != AKV_KIND_FILE)
+        return AKV_FAIL_AT(AKV_MISUSE, f->path, AKV_NO_OFFSET,
+                           "not a file: a fused store is one .fsdb file");
+    if (f->options.mode == AKV_FUSED_MAP) {
+        st = akvi_load(f->file, f->path, f->allocator, &data, &len, &f->mapped);
+    } else if (info.size > SIZE_MAX) {
+        st = AKV_FAIL_AT(AKV_TOO_BIG, f->path, AKV_NO_OFFSET, "the file does not fit in memory");
+    } else if (info.size > 0) {
+        void *copy = akvi_alloc(f->allocator, (size_t)info.size);
+
+        data = copy;
+        len  = (size_t)info.size;
+        st   = copy ? akvi_read_full(f->file, f->path, copy, len, 0) : AKV_NOMEM;
+    }
+    f->data = data;
+    f->size = data ? len : 0;
+    return st;
+}
+
+static void open_unload(akv_fused *f)
+{
+    if (f->data && f->options.mode == AKV_FUSED_MAP)
+        akvi_unload(f->file, f->allocator, f->data, (size_t)f->size, f->mapped);
+    else if (f->data)
+        akvi_unload(NULL, f->allocator, f->data, (size_t)f->size, false);
+    akvi_file_drop(f->file);
+}
+
+static akv_status open_header(akv_fused *f)
+{
+    const uint8_t *d = f->data;
+
+    if (f->size < FUSED_HEADER)
+        return AKV_FAIL_AT(AKV_CORRUPT, f->path, f->size,
+                           "the file ends within its header of %u bytes", FUSED_HEADER);
+    if (memcmp(d, FUSED_MAGIC, 4) != 0)
+        return AKV_FAIL_AT(AKV_CORRUPT, f->path, 0,
+                           "not a .fsdb file: begins with %02x%02x%02x%02x, not 46534442", d[0],
+                           d[1], d[2], d[3]);
+    if (d[FUSED_AT_VERSION] != FUSED_VERSION)
+        return AKV_FAIL_AT(AKV_VERSION, f->path, FUSED_AT_VERSION,
+                           "format version %u, but this library reads version %u",
+                           d[FUSED_AT_VERSION], FUSED_VERSION);
+    fused_header_read(&f->header, d);
+    return AKV_OK;
+}
+
+static akv_status open_crc(const akv_fused *f)
+{
+    uint32_t crc = akvi_crc32(0, f->data + FUSED_HEADER, (size_t)f->size - FUSED_HEADER);
+
+    if (crc == f->header.crc)
+        return AKV_OK;
+    return AKV_FAIL_AT(AKV_CORRUPT, f->path, FUSED_AT_CRC,
+                       "the file's CRC32 is 0x%08x, but its header says 0x%08x: damaged or cut; "
+                       "restore it or build it anew",
+                       crc, f->header.crc);
+}
+
+/* ---------------------------------------------------------------- the index */
+
+/* That num_keys entries can be there at all. */
+static akv_status open_room(const akv_fused *f)
+{
+    uint64_t room;
+
+    if (f->header.num_keys == 0)
+        return AKV_OK;
+    if (f->header.index_offset > f->size)
+        return AKV_FAIL_AT(AKV_CORRUPT, f->path, FUSED_AT_INDEX,
+                           "the index is said to begin at %llu, but the file ends at %llu",
+                           (unsigned long long)f->header.index_offset, (unsigned long long)f->size);
+    room = (f->size - f->header.index_offset) / FUSED_ENTRY_LEAST;
+    if (f->header.num_keys > room)
+        return AKV_FAIL_AT(AKV_CORRUPT, f->path, FUSED_AT_NUM_KEYS,
+                           "%u keys are said to be in the index, but from %llu to the file's end "
+                           "there is room for %llu at most",
+                           f->header.num_keys, (unsigned long long)f->header.index_offset,
+                           (unsigned long long)room);
+    return AKV_OK;
+}
+
+/* Step over the entry at `at`; its offset in the file is named if it is cut. */
+static akv_status open_step(const akv_fused *f, uint32_t i, uint64_t *at)
+{
+    uint64_t left = f->size - f->header.index_offset - *at;
+    uint64_t off  = f->header.index_offset + *at;
+
+    if (left < 2)
+        return AKV_FAIL_AT(AKV_CORRUPT, f->path, off,
+                           "the index is cut: entry %u of %u begins where the file ends", i,
+                           f->header.num_keys);
+    if (fused_entry_len(f->index + *at) > left)
+        return AKV_FAIL_AT(AKV_CORRUPT, f->path, off,
+                           "the index is cut: entry %u of %u, with a key of %u bytes, reaches past "
+                           "the end of the file at %llu",
+                           i, f->header.num_keys, fused_entry_key_len(f->index + *at),
+                           (unsigned long long)f->size);
+    *at += fused_entry_len(f->index + *at);
+    return AKV_OK;
+}
+
+/* Check every entry, note where each block begins and whether all is in order. */
+static akv_status open_walk(akv_fused *f, const akv_logger *salvage)
+{
+    const uint8_t *before = NULL;
+    uint64_t       at     = 0;
+    akv_status     st     = AKV_OK;
+
+    f->ordered  = true;
+    f->places_n = (f->header.num_keys + (size_t)FUSED_BLOCK - 1) / FUSED_BLOCK;
+    f->places   = akvi_alloc_n(f->allocator, f->places_n, sizeof *f->places);
+    if (!f->places)
+        return AKV_NOMEM;
+    for (uint32_t i = 0; i < f->header.num_keys; i++) {
+        uint64_t place = at;
+
+        st = open_step(f, i, &at);
+        if (st != AKV_OK)
+            break;
+        if (i % FUSED_BLOCK == 0)
+            f->places[i / FUSED_BLOCK] = place;
+        if (before && fused_entry_compare(before, f->index + place) >= 0)
+            f->ordered = false;
+        before = f->index + place;
+        f->entries++;
+    }
+    f->keys       = f->entries;
+    f->index_size = at;
+    if (st == AKV_CORRUPT && salvage) {
+        akv_engine_log(salvage, AKV_LOG_WARN, "fused", "%s", akvi_pending_error()->text);
+        akv_engine_recovered();
+        f->salvaged = true;
+        st          = AKV_OK;
+    }
+    return st;
+}
+
+/* An index out of order: the place of each different key's last entry, sorted. */
+static akv_status open_permute(akv_fused *f)
+{
+    size_t      n     = f->entries, size, kept;
+    fused_item *items = akvi_alloc_n(f->allocator, n, 2 * sizeof *items);
+    uint64_t   *places;
+    uint64_t    at = 0;
+
+    if (!items)
+        return AKV_NOMEM;
+    size = n * 2 * sizeof *items;
+    for (size_t i = 0; i < n; i++) {
+        items[i].entry = f->index + at;
+        at += fused_entry_len(f->index + at);
+    }
+    akvi_fused_sort(items, items + n, n);
+    kept   = akvi_fused_keep_last(items, n);
+    places = akvi_alloc_n(f->allocator, kept, sizeof *places);
+    if (places) {
+        for (size_t i = 0; i < kept; i++)
+            places[i] = (uint64_t)(items[i].entry - f->index);
+        akvi_free(f->allocator, f->places, f->places_n * sizeof *f->places);
+        f->places   = places;
+        f->places_n = kept;
+        f->keys     = kept;
+    }
+    akvi_free(f->allocator, items, size);
+    return places ? AKV_OK : AKV_NOMEM;
+}
+
+/* Put every key into the table, a batch's slots asked for at once. */
+static akv_status open_table(akv_fused *f)
+{
+    uint64_t   hashes[OPEN_AHEAD], places[OPEN_AHEAD];
+    uint64_t   at   = 0;
+    uint64_t   seed = f->env->ops->monotonic_ns(f->env) ^ (uintptr_t)f;
+    akv_status st   = akvi_fused_table_new(f->allocator, f->keys, f->index_size, seed, &f->table);
+
+    for (uint64_t i = 0, n; st == AKV_OK && i < f->keys; i += n) {
+        for (n = 0; n < OPEN_AHEAD && i + n < f->keys; n++) {
+            const uint8_t *entry;
+
+            places[n] = f->ordered ? at : f->places[i + n];
+            entry     = f->index + places[n];
+            hashes[n] = akvi_hash(fused_entry_key(entry), fused_entry_key_len(entry), seed);
+            fused_table_prefetch(&f->table, hashes[n]);
+            at += fused_entry_len(entry);
+        }
+        for (uint64_t k = 0; k < n; k++)
+            akvi_fused_table_add(&f->table, hashes[k], places[k]);
+    }
+    return st;
+}
+
+/* -------------------------------------------------------------------- calls */
+
+static akv_status open_all(akv_fused *f, const akv_logger *salvage)
+{
+    akv_status st = open_load(f);
+
+    if (st == AKV_OK)
+        st = open_header(f);
+    if (st == AKV_OK && f->options.verify_on_open) {
+        st = open_crc(f);
+        if (st != AKV_OK && salvage) {
+            akv_engine_log(salvage, AKV_LOG_WARN, "fused", "%s", akvi_pending_error()->text);
+            akv_engine_recovered();
+            st = AKV_OK;
+        }
+    }
+    if (st == AKV_OK)
+        st = open_room(f);
+    if (st != AKV_OK)
+        return st;
+    f->index = f->header.num_keys > 0 ? f->data + f->header.index_offset : f->data;
+    st       = open_walk(f, salvage);
+    if (st == AKV_OK && !f->ordered)
+        st = open_permute(f);
+    return st == AKV_OK ? open_table(f) : st;
+}
+
+akv_status akvi_fused_open(const char *path, const akv_fused_options *opt,
+                           const akv_allocator *allocator, akv_env *env, const akv_logger *salvage,
+                           akv_fused **fused_out)
+{
+    akv_fused *f = akvi_zalloc(allocator, sizeof *f);
+    akv_status st;
+
+    *fused_out = NULL;
+    if (!f)
+        return AKV_NOMEM;
+    f->allocator     = allocator;
+    f->env           = env;
+    f->options       = *opt;
+    f->check_objects = opt->check_objects;
+    f->path          = akvi_strdup(allocator, path);
+    st               = f->path ? open_all(f, salvage) : AKV_NOMEM;
+    if (st != AKV_OK) {
+        akvi_fused_close(f);
+        return st;
+    }
+    *fused_out = f;
+    return AKV_OK;
+}
+
+void akvi_fused_close(akv_fused *f)
+{
+    if (!f)
+        return;
+    if (f->table.tags)
+        akvi_fused_table_free(f->allocator, &f->table);
+    akvi_free(f->allocator, f->places, f->places_n * sizeof *f->places);
+    open_unload(f);
+    akvi_strfree(f->allocator, f->path);
+    akvi_free(f->allocator, f, sizeof *f);
+}
+
+akv_status akv_fused_open(const char *path, const akv_fused_options *opt, akv_fused **fused_out)
+{
+    akv_fused_options own = AKV_FUSED_OPTIONS_INIT;
+    akv_status        st  = AKV_OK;
+
+    akvi_call_begin();
+    if (!fused_out)
+        return akvi_call_end(AKV_FAIL(AKV_MISUSE, "fused_out is NULL"), "fused");
+    *fused_out = NULL;
+    if (!path)
+        st = AKV_FAIL(AKV_MISUSE, "path is NULL");
+    else if (opt && opt->head.engine && strcmp(opt->head.engine, "fused") != 0)
+        st = AKV_FAIL(AKV_MISUSE, "options of engine '%s' given to fused", opt->head.engine);
+    if (st == AKV_OK && opt)
+        st = akvi_options_copy(&own, sizeof own, opt, "akv_fused_options");
+    if (st == AKV_OK)
+        st = akvi_options_check(akvi_fused_options, AKVI_FUSED_OPTIONS_N, &own);
+    if (st == AKV_OK)
+        st = akvi_fused_open(path, &own, akvi_allocator(own.allocator),
+                             own.env ? own.env : akv_env_posix(), NULL, fused_out);
+    return akvi_call_end(st, "fused");
+}
+
+void akv_fused_close(akv_fused *fused)
+{
+    akvi_fused_close(fused);
+}

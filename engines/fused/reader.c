@@ -1,0 +1,276 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * reader.c: look-ups in an open .fsdb file. Any number of threads; nothing is
+ * written, nothing is locked, nothing is copied.
+ */
+#include "engines/fused/reader.h"
+
+#include "common/base/mem.h"
+#include "common/base/printable.h"
+#include "common/codec/crc.h"
+#include "common/map/hash.h"
+#include "engines/fused/offsets.h"
+
+#include <stdio.h>
+
+static inline bool reader_is(const uint8_t *entry, akv_slice key)
+{
+    return akvi_equal(fused_entry_key(entry), fused_entry_key_len(entry), key.data, key.len);
+}
+
+/* The key's entry, or NULL. */
+static inline const uint8_t *reader_find(const akv_fused *f, akv_slice key, uint64_t hash)
+{
+    fused_probe probe;
+    uint64_t    slot;
+
+    fused_table_prefetch(&f->table, hash);
+    fused_probe_begin(&f->table, hash, &probe);
+    while (fused_probe_next(&f->table, &probe, &slot)) {
+        const uint8_t *entry = f->index + fused_table_place(&f->table, slot);
+
+        if (reader_is(entry, key))
+            return entry;
+    }
+    return NULL;
+}
+
+const uint8_t *akvi_fused_entry(const akv_fused *f, akv_slice key)
+{
+    return reader_find(f, key, akvi_hash(key.data, key.len, f->table.seed));
+}
+
+static akv_status reader_bad_offset(const akv_fused *f, const uint8_t *entry)
+{
+    uint64_t at = (uint64_t)(entry - f->data) + fused_entry_len(entry) - 8;
+
+    return AKV_FAIL_AT(AKV_CORRUPT, f->path, at,
+                       "a key's object is said to be at %llu, but the file ends at %llu",
+                       (unsigned long long)fused_entry_object(entry), (unsigned long long)f->size);
+}
+
+static akv_status reader_bad_length(const akv_fused *f, uint64_t off)
+{
+    return AKV_FAIL_AT(AKV_CORRUPT, f->path, off,
+                       "an object of %u bytes reaches past the end of the file at %llu",
+                       akvi_get_be32(f->data + off), (unsigned long long)f->size);
+}
+
+akv_status akvi_fused_check_object(const akv_fused *f, uint64_t off, akv_slice object)
+{
+    uint32_t want = akvi_get_be32(f->data + off + 4);
+    uint32_t crc  = akvi_crc32(0, object.data, object.len);
+
+    if (crc == want)
+        return AKV_OK;
+    return AKV_FAIL_AT(AKV_CORRUPT, f->path, off,
+                       "an object's CRC32 is 0x%08x, but 0x%08x is stored with it", crc, want);
+}
+
+akv_status akvi_fused_object(const akv_fused *f, const uint8_t *entry, bool check,
+                             akv_slice *object_out)
+{
+    uint64_t off = fused_entry_object(entry);
+    uint64_t len;
+
+    *object_out = akv_bytes(NULL, 0);
+    if (off > f->size - FUSED_OBJECT_HEADER)
+        return reader_bad_offset(f, entry);
+    len = akvi_get_be32(f->data + off);
+    if (len > f->size - FUSED_OBJECT_HEADER - off)
+        return reader_bad_length(f, off);
+    *object_out = akv_bytes(f->data + off + FUSED_OBJECT_HEADER, (size_t)len);
+    if (check && akvi_fused_check_object(f, off, *object_out) != AKV_OK) {
+        *object_out = akv_bytes(NULL, 0);
+        return AKV_CORRUPT;
+    }
+    return AKV_OK;
+}
+
+akv_status akvi_fused_get(const akv_fused *f, akv_slice key, bool check, akv_slice *object_out)
+{
+    const uint8_t *entry = akvi_fused_entry(f, key);
+
+    if (entry)
+        return akvi_fused_object(f, entry, check, object_out);
+    *object_out = akv_bytes(NULL, 0);
+    return AKV_ABSENT;
+}
+
+akv_status akvi_fused_exists(const akv_fused *f, akv_slice key)
+{
+    return akvi_fused_entry(f, key) ? AKV_OK : AKV_ABSENT;
+}
+
+/* One key of a batch between its stages. */
+typedef struct reader_step {
+    uint64_t       hash;
+    const uint8_t *entry; /* the first that the tags allow; NULL: none */
+} reader_step;
+
+/* Each stage asks for the memory of the next for all keys, so that a batch
+ * waits for its slowest access in each instead of for all of them. */
+akv_status akvi_fused_get_batch(const akv_fused *f, size_t n, const akv_slice *keys, bool check,
+                                akv_slice *objects_out, akv_status *statuses_out)
+{
+    reader_step steps[FUSED_BATCH];
+    fused_probe probe;
+    uint64_t    slot, off;
+    akv_status  first = AKV_OK;
+
+    for (size_t i = 0; i < n; i++) {
+        steps[i].hash = akvi_hash(keys[i].data, keys[i].len, f->table.seed);
+        fused_table_prefetch(&f->table, steps[i].hash);
+    }
+    for (size_t i = 0; i < n; i++) {
+        steps[i].entry = NULL;
+        fused_probe_begin(&f->table, steps[i].hash, &probe);
+        if (fused_probe_next(&f->table, &probe, &slot)) {
+            steps[i].entry = f->index + fused_table_place(&f->table, slot);
+            __builtin_prefetch(steps[i].entry);
+            __builtin_prefetch(steps[i].entry + 63);
+        }
+    }
+    for (size_t i = 0; i < n; i++) {
+        if (!steps[i].entry)
+            continue;
+        if (!reader_is(steps[i].entry, keys[i]))
+            steps[i].entry = reader_find(f, keys[i], steps[i].hash);
+        if (!steps[i].entry)
+            continue;
+        off = fused_entry_object(steps[i].entry);
+        if (off < f->size)
+            __builtin_prefetch(f->data + off);
+    }
+    for (size_t i = 0; i < n; i++) {
+        objects_out[i]  = akv_bytes(NULL, 0);
+        statuses_out[i] = AKV_ABSENT;
+        if (steps[i].entry)
+            statuses_out[i] = akvi_fused_object(f, steps[i].entry, check, &objects_out[i]);
+        if (first == AKV_OK && statuses_out[i] < 0)
+            first = statuses_out[i];
+    }
+    return first;
+}
+
+/* ------------------------------------------------------------- public calls */
+
+/* Hot calls leave the error record alone until they fail; then the call is made
+ * again to fill it. */
+akv_status akv_fused_get(const akv_fused *fused, akv_slice key, akv_slice *object_out)
+{
+    akv_status st = AKV_MISUSE;
+
+    if (fused && object_out && (key.data || key.len == 0))
+        st = akvi_fused_get(fused, key, fused->check_objects, object_out);
+    if (st >= 0)
+        return st;
+    akvi_call_begin();
+    if (st == AKV_MISUSE)
+        return akvi_call_end(AKV_FAIL(st, "a reader, key or output is NULL"), "fused");
+    return akvi_call_end(akvi_fused_get(fused, key, fused->check_objects, object_out), "fused");
+}
+
+akv_status akv_fused_exists(const akv_fused *fused, akv_slice key)
+{
+    if (fused && (key.data || key.len == 0))
+        return akvi_fused_exists(fused, key);
+    akvi_call_begin();
+    return akvi_call_end(AKV_FAIL(AKV_MISUSE, "a reader or key is NULL"), "fused");
+}
+
+akv_status akv_fused_get_many(const akv_fused *fused, size_t n, const akv_slice *keys,
+                              akv_slice *objects_out, akv_status *statuses_out)
+{
+    akv_status first = AKV_OK;
+
+    akvi_call_begin();
+    if (!fused || (n > 0 && (!keys || !objects_out || !statuses_out)))
+        return akvi_call_end(AKV_FAIL(AKV_MISUSE, "a reader, keys or outputs are NULL"), "fused");
+    for (size_t i = 0; i < n; i++) {
+        if (!keys[i].data && keys[i].len > 0)
+            return akvi_call_end(AKV_FAIL(AKV_MISUSE, "key %zu is NULL", i), "fused");
+    }
+    for (size_t i = 0; i < n; i += FUSED_BATCH) {
+        size_t     part = n - i < FUSED_BATCH ? n - i : FUSED_BATCH;
+        akv_status st   = akvi_fused_get_batch(fused, part, keys + i, fused->check_objects,
+                                               objects_out + i, statuses_out + i);
+
+        if (first == AKV_OK)
+            first = st;
+    }
+    return akvi_call_end(first, "fused");
+}
+
+uint64_t akv_fused_count(const akv_fused *fused)
+{
+    return fused ? fused->keys : 0;
+}
+
+akv_status akv_fused_objects(const akv_fused *fused,
+                             int (*each)(void *user, akv_slice object, uint64_t offset), void *user)
+{
+    fused_offsets seen;
+    akv_slice     object;
+    uint64_t      places[FUSED_BLOCK];
+    akv_status    st    = AKV_OK;
+    bool          fresh = false;
+    int           stop  = 0;
+
+    akvi_call_begin();
+    if (!fused || !each)
+        return akvi_call_end(AKV_FAIL(AKV_MISUSE, "a reader or callback is NULL"), "fused");
+    akvi_fused_offsets_init(&seen, fused->allocator);
+    for (uint64_t i = 0; i < fused->keys && st == AKV_OK && !stop; i += FUSED_BLOCK) {
+        unsigned n = akvi_fused_block(fused, i / FUSED_BLOCK, places);
+
+        for (unsigned k = 0; k < n && st == AKV_OK && !stop; k++) {
+            const uint8_t *entry = fused->index + places[k];
+
+            st = akvi_fused_offsets_add(&seen, fused_entry_object(entry), &fresh);
+            if (st != AKV_OK || !fresh)
+                continue;
+            st = akvi_fused_object(fused, entry, fused->check_objects, &object);
+            if (st == AKV_OK)
+                stop = each(user, object, fused_entry_object(entry));
+        }
+    }
+    akvi_fused_offsets_free(&seen);
+    return akvi_call_end(st, "fused");
+}
+
+void akvi_fused_info(const akv_fused *f, akv_fused_info *info_out)
+{
+    akv_fused_info info = AKV_FUSED_INFO_INIT;
+
+    info.path         = f->path;
+    info.version      = FUSED_VERSION;
+    info.num_keys     = f->header.num_keys;
+    info.num_objects  = f->header.num_objects;
+    info.index_offset = f->header.index_offset;
+    info.data_offset  = FUSED_HEADER;
+    info.file_size_kb = (double)f->size / 1024;
+    snprintf(info.file_crc32, sizeof info.file_crc32, "0x%08x", f->header.crc);
+    info.flags      = f->header.flags;
+    info.file_size  = f->size;
+    info.index_size = f->index_size;
+    if (f->header.index_offset <= f->size)
+        info.trailing_bytes = f->size - f->header.index_offset - f->index_size;
+    info.keys   = f->keys;
+    info.memory = sizeof *f + akvi_fused_table_bytes(&f->table) + f->places_n * sizeof *f->places +
+                  (f->mapped ? 0 : f->size);
+    info.ordered = f->ordered;
+    info.mapped  = f->mapped;
+    *info_out    = info;
+}
+
+akv_status akv_fused_info_get(const akv_fused *fused, akv_fused_info *info_out)
+{
+    akvi_call_begin();
+    if (!fused || !info_out || info_out->size != sizeof *info_out)
+        return akvi_call_end(AKV_FAIL(AKV_MISUSE, "a reader or akv_fused_info is NULL, or its size "
+                                                  "is not set"),
+                             "fused");
+    akvi_fused_info(fused, info_out);
+    return AKV_OK;
+}
