@@ -51,9 +51,9 @@ typedef struct akvi_histogram {
     _Atomic uint64_t buckets[AKVI_HISTOGRAM_BUCKETS];
 } akvi_histogram;
 
-void     akvi_histogram_record(akvi_histogram *h, uint64_t value);
-void     akvi_histogram_add(akvi_histogram *into, const akvi_histogram *from);
-void     akvi_histogram_summary(const akvi_histogram *h, akv_histogram_summary *out);
+void akvi_histogram_record(akvi_histogram *h, uint64_t value);
+void akvi_histogram_add(akvi_histogram *into, const akvi_histogram *from);
+void akvi_histogram_summary(const akvi_histogram *h, akv_histogram_summary *out);
 /* The largest value of the bucket that holds the q-th part, 0 < q <= 1; 0 when empty. */
 uint64_t akvi_histogram_quantile(const akvi_histogram *h, double q);
 

@@ -3,7 +3,8 @@
  * printable.h: bytes as text that a person can read and paste back.
  *
  * Printable ASCII and valid UTF-8 stand for themselves; \n, \r, \t, \\, \" and
- * \xHH for the rest. Different bytes never look the same.
+ * \xHH for the rest, also for characters that don't show. Different bytes
+ * never look the same. Both directions append to `out`, nothing on failure.
  */
 #ifndef AKVI_BASE_PRINTABLE_H
 #define AKVI_BASE_PRINTABLE_H

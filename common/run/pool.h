@@ -25,9 +25,9 @@ void akvi_pool_free(akvi_pool *pool);
 /* A thread that calls `tick` every period_ms until stopped: for timers. The
  * stop is prompt and waits for a running tick. */
 typedef struct akvi_timer akvi_timer;
-AKVI_MUST_USE akv_status akvi_timer_start(const akv_allocator *allocator, uint64_t period_ms,
-                                          void (*tick)(void *user), void *user,
-                                          akvi_timer **timer_out);
-void akvi_timer_stop(akvi_timer *timer); /* takes NULL; frees it */
+AKVI_MUST_USE akv_status  akvi_timer_start(const akv_allocator *allocator, uint64_t period_ms,
+                                           void (*tick)(void *user), void          *user,
+                                           akvi_timer **timer_out);
+void                      akvi_timer_stop(akvi_timer *timer); /* takes NULL; frees it */
 
 #endif
