@@ -54,9 +54,9 @@
  *       bin, ext                   base64 text (RFC 4648, padded); the type of
  *                                  an ext is dropped
  *       NaN, infinities            null
- *       key that is no str         its JSON text, as a string; a container
- *                                  within such a key that is itself a key is
- *                                  refused all the same
+ *       key that is no str         the text it would have as a value, as a
+ *                                  string; a key in a container that is itself
+ *                                  a key must be a scalar all the same
  *       str that is not UTF-8      U+FFFD for each byte that fits nowhere
  *  7. Threads. A reader or writer belongs to one thread at a time. The text
  *     that a reader reads must stay as it is until the reader is freed.
@@ -87,14 +87,17 @@ typedef enum akv_doc_duplicates {
 
 /* NULL means AKV_DOC_OPTIONS_INIT. */
 typedef struct akv_doc_options {
-    size_t   size;       /* sizeof(akv_doc_options) */
-    uint32_t flags;      /* AKV_DOC_*; unknown bits: AKV_MISUSE */
-    uint32_t duplicates; /* akv_doc_duplicates; of readers */
-    uint32_t max_depth;  /* containers open at once */
-    uint32_t indent;     /* JSON written: spaces a level, 0..16; 0: compact */
-    const akv_allocator *allocator; /* NULL: malloc; buffers bring their own */
+    size_t               size;       /* sizeof(akv_doc_options) */
+    uint32_t             flags;      /* AKV_DOC_*; unknown bits: AKV_MISUSE */
+    uint32_t             duplicates; /* akv_doc_duplicates; of readers */
+    uint32_t             max_depth;  /* containers open at once, up to 2^24 */
+    uint32_t             indent;     /* JSON written: spaces a level, 0..16; 0: compact */
+    const akv_allocator *allocator;  /* NULL: malloc; buffers bring their own */
 } akv_doc_options;
-#define AKV_DOC_OPTIONS_INIT {sizeof(akv_doc_options), 0, AKV_DOC_KEEP, 512, 0, NULL}
+#define AKV_DOC_OPTIONS_INIT                                   \
+    {                                                          \
+        sizeof(akv_doc_options), 0, AKV_DOC_KEEP, 512, 0, NULL \
+    }
 
 /* --------------------------------------------------------- whole documents
  *
@@ -202,8 +205,9 @@ AKV_API void       akv_doc_writer_free(akv_doc_writer *writer); /* takes NULL */
  * then the buffer may hold unfinished headers. */
 AKV_API akv_status akv_doc_finish(akv_doc_writer *writer);
 
-/* Write an event as a reader told it; is_key and offset are not looked at. A
- * NUMBER's text, when it has one, must be that of a JSON number. */
+/* Write an event as a reader told it. is_key is not looked at, since the writer
+ * knows; the offset is for messages. A NUMBER's text, when it has one, must be
+ * that of a JSON number. */
 AKV_API akv_status akv_doc_put(akv_doc_writer *writer, const akv_doc_event *event);
 /* Write all that the reader has left. */
 AKV_API akv_status akv_doc_copy(akv_doc_reader *reader, akv_doc_writer *writer);
