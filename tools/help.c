@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * help.c: `anykv version` and `anykv help`, which also gives shells the words
+ * to complete.
+ */
+#include "tools/commands.h"
+
+static int version_run(cli *c)
+{
+    const cli_option options[] = {{CLI_END, 0, NULL, NULL, NULL, NULL}};
+    int              code      = cli_parse(c, options, 0, 0);
+    akv_buffer       out       = AKV_BUFFER_INIT;
+
+    if (code != CLI_GO)
+        return code;
+    if (c->json) {
+        cli_append_text(&out, "{\"version\":");
+        cli_json_text(&out, akv_str(akv_version()));
+        cli_append_text(&out, ",\"build\":");
+        cli_json_text(&out, akv_str(akv_build_info()));
+        cli_append_text(&out, "}\n");
+    } else {
+        cli_printf(&out, "anykv %s\n%s\n", akv_version(), akv_build_info());
+    }
+    fwrite(out.data, 1, out.len, stdout);
+    akv_buffer_free(&out);
+    return cli_flush(c, CLI_FINE);
+}
+
+const cli_command cli_version_command = {
+    "version", "", "tell the version and how it was built",
+    "Tell the version, the compiler and the engines of this build.\n\n"
+    "Examples:\n"
+    "  anykv version\n"
+    "  anykv version --json",
+    version_run};
+
+static void help_list(void)
+{
+    printf("Usage: anykv COMMAND [OPTION...] STORE ...\n\n"
+           "One key-value interface over several storage engines. STORE is a path, whose\n"
+           "files tell the engine, or ENGINE:PATH?option=value&...\n\nCommands:\n");
+    for (size_t i = 0; cli_command_at(i); i++)
+        printf("  %-12s %s\n", cli_command_at(i)->name, cli_command_at(i)->summary);
+    printf("\nExits with 0: fine, 1: no such key, 2: wrong use, 3: failure.\n"
+           "'anykv COMMAND --help' tells more, with examples; so does man anykv.\n");
+}
+
+static void help_list_json(void)
+{
+    akv_buffer out = AKV_BUFFER_INIT;
+
+    for (size_t i = 0; cli_command_at(i); i++) {
+        cli_append_text(&out, i ? ",{\"name\":" : "[{\"name\":");
+        cli_json_text(&out, akv_str(cli_command_at(i)->name));
+        cli_append_text(&out, ",\"operands\":");
+        cli_json_text(&out, akv_str(cli_command_at(i)->operands));
+        cli_append_text(&out, ",\"summary\":");
+        cli_json_text(&out, akv_str(cli_command_at(i)->summary));
+        cli_append_text(&out, "}");
+    }
+    cli_append_text(&out, "]\n");
+    fwrite(out.data, 1, out.len, stdout);
+    akv_buffer_free(&out);
+}
+
+/* The words that may follow `argv`: commands, second words, or options. */
+static int help_words(cli *c)
+{
+    int                used  = 0;
+    const cli_command *found = cli_command_find(c->argc, c->argv, &used);
+
+    if (found) {
+        cli other = {.command = found, .words = true};
+
+        return found->run(&other);
+    }
+    for (size_t i = 0; cli_command_at(i); i++) {
+        const char *name     = cli_command_at(i)->name;
+        size_t      first    = strcspn(name, " ");
+        size_t      i_before = i;
+
+        if (c->argc && used && name[first])
+            printf("%s\n", name + first + 1);
+        if (c->argc)
+            continue;
+        while (i_before > 0 && strncmp(cli_command_at(i_before - 1)->name, name, first) != 0)
+            i_before--;
+        if (!name[first] || i_before == 0)
+            printf("%.*s\n", (int)first, name);
+    }
+    return cli_flush(c, CLI_FINE);
+}
+
+static int help_run(cli *c)
+{
+    bool             words     = false;
+    const cli_option options[] = {
+        {CLI_FLAG, 0, "words", NULL, &words, "the words that may follow, for shell completion"},
+        {CLI_END, 0, NULL, NULL, NULL, NULL}};
+    int code = cli_parse(c, options, 0, 2);
+    int used;
+
+    if (code != CLI_GO)
+        return code;
+    if (words)
+        return help_words(c);
+    if (c->argc) {
+        char               ask[]  = "--help";
+        char              *argv[] = {ask};
+        const cli_command *found  = cli_command_find(c->argc, c->argv, &used);
+        cli                other  = {.command = found, .argc = 1, .argv = argv};
+
+        return found ? found->run(&other) : cli_unknown(c);
+    }
+    if (c->json)
+        help_list_json();
+    else
+        help_list();
+    return cli_flush(c, CLI_FINE);
+}
+
+const cli_command cli_help_command = {"help", "[COMMAND]", "list the commands, or tell about one",
+                                      "List the commands, or tell what COMMAND does and takes.\n\n"
+                                      "Examples:\n"
+                                      "  anykv help\n"
+                                      "  anykv help import\n"
+                                      "  anykv help fused build",
+                                      help_run};
+
+int cli_unknown(cli *c)
+{
+    c->json = false;
+    for (int i = 0; i < c->argc; i++)
+        c->json |= !strcmp(c->argv[i], "--json") || !strcmp(c->argv[i], "-j");
+    return cli_usage(c, "there is no command '%s%s%s'", c->argv[0],
+                     !strcmp(c->argv[0], "fused") && c->argc > 1 ? " " : "",
+                     !strcmp(c->argv[0], "fused") && c->argc > 1 ? c->argv[1] : "");
+}

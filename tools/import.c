@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * import.c: `anykv import`.
+ */
+#include "tools/transfer.h"
+
+static int import_run(cli *c)
+{
+    cli_store        store     = CLI_STORE_INIT;
+    cli_source_args  source    = {NULL, 0, NULL, NULL};
+    cli_sink         sink      = {.c = c};
+    bool             replace   = false;
+    const cli_option options[] = {
+        CLI_SOURCE_ROWS(&source),
+        CLI_VALUES_ROWS(&sink),
+        {CLI_FLAG, 0, "replace", NULL, &replace, "begin empty, dropping what the store holds"},
+        {CLI_FLAG, 0, "drop-expiry", NULL, &sink.drop_expiry,
+         "let entries live for ever in a store without expiry"},
+        CLI_STORE_WRITE_ROWS(&store),
+        {CLI_END, 0, NULL, NULL, NULL, NULL}};
+    int code = cli_parse(c, options, 1, 2);
+
+    if (code != CLI_GO)
+        return code;
+    source.file = c->argc > 1 ? c->argv[1] : NULL;
+    return transfer_import(c, &source, &store, c->argv[0],
+                           AKV_OPEN_CREATE | (replace ? AKV_OPEN_TRUNCATE : 0), &sink);
+}
+
+const cli_command cli_import_command = {
+    "import", "STORE [FILE]", "load records from a file or standard input",
+    "Load records into a store, making it if it is not there (then --engine says of\n"
+    "what kind). Records are read one at a time, whatever the size of the input:\n\n"
+    "  ndjson  a line each: {\"key\":\"k\",\"value\":...}; also \"key_hex\", \"value_hex\",\n"
+    "          \"value_base64\", \"encoding\", \"expiry_ms\"\n"
+    "  json    [[key, value], ...], [{\"key\":...,\"value\":...}, ...] or {key: value, ...}\n"
+    "  csv     a header with column names, then rows; the key is the column --key,\n"
+    "          else 'key', else the first; the value is the column --value, else\n"
+    "          'value' in files of two columns, else an object of the other columns\n"
+    "  tsv     the same, cells split by tabs, with \\t \\n \\r \\\\ in cells\n\n"
+    "With --key FIELD, ndjson and json objects are values as a whole.\n"
+    "Text is stored as it is, anything else as JSON, unless --values says otherwise.\n\n"
+    "Examples:\n"
+    "  anykv import -e fused names.fsdb names.ndjson\n"
+    "  anykv import store.db people.csv --key email\n"
+    "  curl -s https://example.org/data.json | anykv import store.db --format json\n"
+    "  anykv import -e fused data.fsdb records.ndjson --key id --values msgpack",
+    import_run};
