@@ -1,0 +1,65 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+#
+# fused build and fused info.
+# shellcheck source=tests/command/lib disable=SC1091,SC2154
+. "$(dirname "$0")/lib"
+need fused
+
+printf 'prefix,org\n01,Alpha\n02,Beta\n03,Alpha\n' >t.csv
+run fused build t.fsdb --input t.csv
+exits "fused build is fine" 0
+has "and counts" "3 records" "$out"
+run fused info t.fsdb
+exits "fused info is fine" 0
+has "equal objects are one" "num_objects    2" "$out"
+has "keys are three" "num_keys       3" "$out"
+run fused info t.fsdb --json
+json "fused info --json is JSON" "$out"
+has "with the original's names" '"file_size_kb":' "$out"
+run get t.fsdb 03
+is "values are documents" '{"org":"Alpha"}' "$out"
+run fused build u.fsdb --input t.csv -o dedupe=false
+run fused info u.fsdb
+has "unless told otherwise" "num_objects    3" "$out"
+
+# The bytes that the format's description gives for {"v":1} under "k".
+echo '{"key":"k","value":{"v":1}}' | "$ANYKV" fused build one.fsdb -q
+is "the bytes are those of the format" \
+    465344420200000000000001000000010000000000000034000000000000002\
+81ecc24ac0000000000000004a279d7f381a1760100016b0000000000000028 \
+    "$(od -An -v -tx1 one.fsdb | tr -d ' \n')"
+: | "$ANYKV" fused build none.fsdb -q --format ndjson
+is "an empty store is a bare header" 40 "$(wc -c <none.fsdb | tr -d ' ')"
+
+cp t.fsdb before.fsdb
+printf 'prefix,org\n01,Alpha\n02\n' >ragged.csv
+run fused build t.fsdb --input ragged.csv --json
+exits "a ragged row fails" 3
+json "which is told as JSON" "$err"
+has "with the row" "row 3" "$err"
+ok "and leaves the old file" cmp -s t.fsdb before.fsdb
+run fused build t.fsdb --input t.csv --key none
+exits "a missing column fails" 3
+run fused build
+exits "fused build without a file is wrong use" 2
+key=$(printf '%65536s' '' | tr ' ' k)
+echo "{\"key\":\"$key\",\"value\":1}" | "$ANYKV" fused build long.fsdb >.out 2>.err
+is "a key over the limit fails" 3 $?
+ok "and leaves nothing" test ! -e long.fsdb
+has "and tells the line" "line 1" "$(cat .err)"
+
+head -c 45 t.fsdb >cut.fsdb
+run fused info cut.fsdb --json
+exits "fused info of a cut file fails" 3
+json "which is told as JSON" "$err"
+has "with the offset" '"offset":' "$err"
+printf 'FSDB\003' | cat - <(tail -c +6 t.fsdb) >version.fsdb
+run fused info version.fsdb
+exits "another version fails" 3
+has "and is named" "3" "$err"
+echo 'not a store' >text.fsdb
+run fused info text.fsdb
+exits "another kind of file fails" 3
+
+done_testing
