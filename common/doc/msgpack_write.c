@@ -130,7 +130,7 @@ akv_status akvi_msgpack_begin(akv_doc_writer *w, const akv_doc_event *ev, size_t
 akv_status akvi_msgpack_end(akv_doc_writer *w, const akvi_doc_level *level, uint64_t offset)
 {
     uint64_t      count = level->is_map ? level->items / 2 : level->items;
-    msgpack_slot *slot  = (msgpack_slot *)w->slots.data + level->slot;
+    msgpack_slot *slot;
 
     if (level->slot == MSGPACK_NO_SLOT)
         return AKV_OK;
@@ -138,6 +138,7 @@ akv_status akvi_msgpack_end(akv_doc_writer *w, const akvi_doc_level *level, uint
         return akvi_doc_writer_fail(w, AKV_TOO_BIG, offset,
                                     "a container of %llu, over the limit of %u",
                                     (unsigned long long)count, UINT32_MAX);
+    slot        = (msgpack_slot *)w->slots.data + level->slot;
     slot->count = (uint32_t)count;
     if (count > MSGPACK_FIX_MAX)
         return AKV_OK;
