@@ -1,0 +1,339 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * read.c: reading by key. akv_get is what everything here is measured by: on
+ * its straight path it makes one call, the engine's, and takes no lock.
+ */
+#include "common/front/front.h"
+
+#include "common/base/buffer.h"
+
+#include <inttypes.h>
+
+static const akv_value        read_empty    = AKV_VALUE_INIT;
+static const akv_read_options read_defaults = AKV_READ_OPTIONS_INIT;
+
+/* ------------------------------------------------------------ straight path */
+
+static akv_status read_timed(akv *db, akv_slice key, const akv_read_options *opt,
+                             akv_value *value_out)
+{
+    uint64_t   begin_ns = akvi_clock(db);
+    akv_status status   = db->get(db->impl, key, opt, value_out);
+
+    akvi_timed(db, AKVI_LATENCY_GET, begin_ns);
+    return status;
+}
+
+/* The engine's get with its counting, from checked arguments. */
+static inline akv_status read_get(akv *db, akv_slice key, const akv_read_options *opt,
+                                  akv_value *value_out)
+{
+    unsigned    slot  = akvi_slot();
+    akvi_cells *cells = &db->cells[slot];
+    akv_status  status;
+
+    *value_out = read_empty;
+    if (AKVI_UNLIKELY(akvi_sampled(cells, AKVI_CELL_GET_WAIT, db->latency_sample)))
+        status = read_timed(db, key, opt, value_out);
+    else
+        status = db->get(db->impl, key, opt, value_out);
+    if (AKVI_LIKELY(status == AKV_OK)) {
+        akvi_slot_add(&cells->at[AKVI_CELL_HITS], slot, 1);
+        akvi_slot_add(&cells->at[AKVI_CELL_READ_BYTES], slot, value_out->len);
+        value_out->db = db;
+        return AKV_OK;
+    }
+    if (status == AKV_ABSENT)
+        akvi_slot_add(&cells->at[AKVI_CELL_MISSES], slot, 1);
+    *value_out = read_empty;
+    return status;
+}
+
+/* Give back a value that read_get filled. */
+static inline void read_release(akv *db, akv_value *value)
+{
+    unsigned slot = akvi_slot();
+
+    akvi_slot_add(&db->cells[slot].at[AKVI_CELL_RELEASED], slot, 1);
+    if (value->pin)
+        db->engine->release(db->impl, value);
+    *value = read_empty;
+}
+
+static akv_status read_check(const akv *db, akv_slice key, const akv_read_options *opt,
+                             akv_read_options *copy, const akv_read_options **opt_out)
+{
+    akv_status status = akvi_need(db, AKV_CAP_READ);
+
+    if (status == AKV_OK)
+        status = akvi_check_key(db, key);
+    if (status == AKV_OK)
+        status = akvi_read_options(db, opt, copy, opt_out);
+    return status;
+}
+
+/* Whether there is nothing to check but the handle. */
+static inline bool read_plain(const akv *db, akv_slice key, const akv_read_options *opt)
+{
+    return !opt && key.len <= db->max_key && key.data && (akvi_caps(db) & AKV_CAP_READ);
+}
+
+akv_status akv_get(akv *db, akv_slice key, const akv_read_options *opt, akv_value *value_out)
+{
+    akv_read_options copy;
+    akv_status       status;
+
+    if (AKVI_UNLIKELY(!value_out))
+        return akvi_refuse_null(__func__, "value_out");
+    status = akvi_enter(db, __func__);
+    if (AKVI_LIKELY(status == AKV_OK)) {
+        if (AKVI_LIKELY(read_plain(db, key, opt)))
+            return akvi_leave(db, read_get(db, key, &read_defaults, value_out));
+        status = read_check(db, key, opt, &copy, &opt);
+        if (status == AKV_OK)
+            return akvi_leave(db, read_get(db, key, opt, value_out));
+        status = akvi_leave(db, status);
+    }
+    *value_out = read_empty;
+    return status;
+}
+
+void akv_value_release(akv_value *value)
+{
+    if (!value || !value->db)
+        return;
+    if (AKVI_LIKELY(akvi_is_live(value->db)))
+        read_release(value->db, value);
+    else
+        *value = read_empty;
+}
+
+void akv_values_release(akv_value *values, size_t n)
+{
+    for (size_t i = 0; values && i < n; i++)
+        akv_value_release(&values[i]);
+}
+
+/* ------------------------------------------------------------------- copying */
+
+akv_status akv_get_into(akv *db, akv_slice key, const akv_read_options *opt, void *buf, size_t cap,
+                        size_t *len_out)
+{
+    akv_status       status = akvi_enter(db, __func__);
+    akv_read_options copy;
+    akv_value        value = AKV_VALUE_INIT;
+
+    if (len_out)
+        *len_out = 0;
+    if (status != AKV_OK)
+        return status;
+    if (!len_out || (!buf && cap != 0))
+        return akvi_leave(db, akvi_null(__func__, len_out ? "buf" : "len_out"));
+    status = read_check(db, key, opt, &copy, &opt);
+    if (status == AKV_OK)
+        status = read_get(db, key, opt, &value);
+    if (status != AKV_OK)
+        return akvi_leave(db, status);
+    *len_out = value.len;
+    if (value.len > cap)
+        status = AKV_FAIL(AKV_TOO_BIG, "the value has %zu bytes, the caller's room is %zu",
+                          value.len, cap);
+    else if (value.len != 0)
+        memcpy(buf, value.data, value.len);
+    read_release(db, &value);
+    return akvi_leave(db, status);
+}
+
+akv_status akv_get_copy(akv *db, akv_slice key, const akv_read_options *opt, akv_buffer *value_out)
+{
+    akv_status       status = akvi_enter(db, __func__);
+    akv_read_options copy;
+    akv_value        value = AKV_VALUE_INIT;
+
+    if (value_out)
+        akvi_buffer_clear(value_out);
+    if (status != AKV_OK)
+        return status;
+    if (!value_out)
+        return akvi_leave(db, akvi_null(__func__, "value_out"));
+    status = read_check(db, key, opt, &copy, &opt);
+    if (status == AKV_OK)
+        status = read_get(db, key, opt, &value);
+    if (status == AKV_OK) {
+        status = akvi_buffer_set(value_out, value.data, value.len);
+        read_release(db, &value);
+    }
+    return akvi_leave(db, status);
+}
+
+/* ---------------------------------------------------------------- many, exists */
+
+/* One by one: an engine without get_many, or a batch with a key that is refused. */
+static akv_status read_each(akv *db, size_t n, const akv_slice *keys, const akv_read_options *opt,
+                            akv_value *values_out, akv_status *statuses_out)
+{
+    akv_status first = AKV_OK, stop = AKV_OK;
+
+    for (size_t i = 0; i < n; i++) {
+        if (stop == AKV_OK && i % AKVI_CHECK_EVERY == AKVI_CHECK_EVERY - 1)
+            stop = akv_interrupted(opt->deadline_ns, opt->cancel);
+        statuses_out[i] = stop == AKV_OK ? akvi_check_key(db, keys[i]) : stop;
+        if (statuses_out[i] == AKV_OK)
+            statuses_out[i] = read_get(db, keys[i], opt, &values_out[i]);
+        if (first == AKV_OK && statuses_out[i] < 0)
+            first = statuses_out[i];
+    }
+    return first;
+}
+
+static akv_status read_many(akv *db, size_t n, const akv_slice *keys, const akv_read_options *opt,
+                            akv_value *values_out, akv_status *statuses_out)
+{
+    akv_status status =
+        db->engine->get_many(db->impl, n, keys, opt, values_out, statuses_out);
+    uint64_t   hits = 0, misses = 0, bytes = 0;
+
+    for (size_t i = 0; i < n; i++) {
+        if (statuses_out[i] == AKV_OK) {
+            values_out[i].db = db;
+            hits++;
+            bytes += values_out[i].len;
+        } else {
+            misses += statuses_out[i] == AKV_ABSENT;
+            values_out[i] = read_empty;
+            if (status == AKV_OK && statuses_out[i] < 0)
+                status = statuses_out[i];
+        }
+    }
+    akvi_count(db, AKVI_CELL_HITS, hits);
+    akvi_count(db, AKVI_CELL_MISSES, misses);
+    akvi_count(db, AKVI_CELL_READ_BYTES, bytes);
+    return status;
+}
+
+static bool read_keys_fit(const akv *db, size_t n, const akv_slice *keys)
+{
+    for (size_t i = 0; i < n; i++)
+        if (keys[i].len > db->max_key || (!keys[i].data && keys[i].len != 0))
+            return false;
+    return true;
+}
+
+akv_status akv_get_many(akv *db, size_t n, const akv_slice *keys, const akv_read_options *opt,
+                        akv_value *values_out, akv_status *statuses_out)
+{
+    akv_status       status = akvi_enter(db, __func__);
+    bool             given  = keys && values_out && statuses_out;
+    akv_read_options copy;
+
+    if (status == AKV_OK && n != 0 && !given)
+        status = akvi_leave(db, akvi_null(__func__, "keys, values_out or statuses_out"));
+    else if (status == AKV_OK)
+        status = akvi_leave(db, read_check(db, akv_bytes(NULL, 0), opt, &copy, &opt));
+    for (size_t i = 0; given && i < n; i++) {
+        values_out[i]   = read_empty;
+        statuses_out[i] = status == AKV_OK ? AKV_ABSENT : status;
+    }
+    if (status != AKV_OK || n == 0)
+        return status;
+    if (db->engine->get_many && read_keys_fit(db, n, keys))
+        return akvi_leave(db, read_many(db, n, keys, opt, values_out, statuses_out));
+    return akvi_leave(db, read_each(db, n, keys, opt, values_out, statuses_out));
+}
+
+akv_status akv_exists(akv *db, akv_slice key, const akv_read_options *opt)
+{
+    akv_status       status = akvi_enter(db, __func__);
+    akv_read_options copy;
+    akv_value        value = AKV_VALUE_INIT;
+
+    if (status != AKV_OK)
+        return status;
+    status = read_check(db, key, opt, &copy, &opt);
+    if (status == AKV_OK && db->engine->exists) {
+        status = db->engine->exists(db->impl, key, opt);
+        if (status == AKV_OK || status == AKV_ABSENT)
+            akvi_count(db, status == AKV_OK ? AKVI_CELL_HITS : AKVI_CELL_MISSES, 1);
+        if (status == AKV_OK)
+            akvi_count(db, AKVI_CELL_RELEASED, 1);
+    } else if (status == AKV_OK) {
+        status = read_get(db, key, opt, &value);
+        if (status == AKV_OK)
+            read_release(db, &value);
+    }
+    return akvi_leave(db, status);
+}
+
+/* -------------------------------------------------------------- count, size */
+
+static akv_status read_count_keys(akv *db, const akv_read_options *opt, uint64_t *count_out)
+{
+    const akv_range range = {.keys_only = true};
+    const akv_slice none  = {NULL, 0};
+    akv_entry       entry = {.key = none};
+    void           *iter;
+    uint64_t        n      = 0;
+    akv_status      status = db->engine->iter_new(db->impl, &range, opt, &iter);
+
+    if (status != AKV_OK)
+        return status;
+    status = db->engine->iter_move(iter, AKV_MOVE_FIRST, none, &entry);
+    while (status == AKV_OK) {
+        if (++n % AKVI_CHECK_EVERY == 0)
+            status = akv_interrupted(opt->deadline_ns, opt->cancel);
+        if (status == AKV_OK)
+            status = db->engine->iter_move(iter, AKV_MOVE_NEXT, none, &entry);
+    }
+    db->engine->iter_free(iter);
+    if (status != AKV_END)
+        return status;
+    *count_out = n;
+    return AKV_OK;
+}
+
+akv_status akv_count(akv *db, const akv_read_options *opt, uint64_t *count_out)
+{
+    akv_status       status = akvi_enter(db, __func__);
+    akv_read_options copy;
+
+    if (count_out)
+        *count_out = 0;
+    if (status != AKV_OK)
+        return status;
+    if (!count_out)
+        return akvi_leave(db, akvi_null(__func__, "count_out"));
+    status = read_check(db, akv_bytes(NULL, 0), opt, &copy, &opt);
+    if (status == AKV_OK && db->engine->count)
+        status = db->engine->count(db->impl, opt, count_out);
+    else if (status == AKV_OK)
+        status = read_count_keys(db, opt, count_out);
+    if (status != AKV_OK)
+        *count_out = 0;
+    return akvi_leave(db, status);
+}
+
+akv_status akv_approximate_size(akv *db, akv_slice lower, akv_slice upper,
+                                const akv_read_options *opt, uint64_t *bytes_out)
+{
+    const akv_range  range  = {lower, upper, upper.len != 0, false};
+    akv_status       status = akvi_enter(db, __func__);
+    akv_read_options copy;
+
+    if (bytes_out)
+        *bytes_out = 0;
+    if (status != AKV_OK)
+        return status;
+    if (!bytes_out)
+        return akvi_leave(db, akvi_null(__func__, "bytes_out"));
+    status = read_check(db, lower, opt, &copy, &opt);
+    if (status == AKV_OK)
+        status = akvi_check_key(db, upper);
+    if (status == AKV_OK && !db->engine->approximate_size)
+        status = AKV_FAIL(AKV_UNSUPPORTED, "the %s engine gives no approximate sizes",
+                          db->engine->name);
+    if (status == AKV_OK)
+        status = db->engine->approximate_size(db->impl, &range, opt, bytes_out);
+    if (status != AKV_OK)
+        *bytes_out = 0;
+    return akvi_leave(db, status);
+}

@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * scrub.c: verify again and again in the background, on one thread of a pool
+ * of one. Stopping cancels a verify that runs and waits for its end.
+ */
+#include "common/front/front.h"
+
+#include "common/base/clock.h"
+#include "common/run/pool.h"
+
+struct akvi_scrub {
+    akv            *db;
+    uint64_t        period_ns;
+    akv_job_options user; /* the caller's */
+    akv_job_options job;  /* what verify gets */
+    akv_cancel     *stop;
+    akvi_pool      *pool;
+
+    akvi_mutex mu;
+    akvi_cond  stop_asked;
+    bool stopping AKVI_GUARDED_BY(mu);
+};
+
+static int scrub_progress(void *user, uint64_t done, uint64_t total, const char *unit)
+{
+    const akvi_scrub *scrub = user;
+
+    if (akv_cancel_triggered(scrub->user.cancel))
+        return 1;
+    return scrub->user.progress ? scrub->user.progress(scrub->user.user, done, total, unit) : 0;
+}
+
+static void scrub_fault(void *user, const akv_error *fault)
+{
+    const akvi_scrub *scrub = user;
+
+    atomic_fetch_add_explicit(&scrub->db->scrub_faults, 1, memory_order_relaxed);
+    akv_engine_log(&scrub->db->logger, AKV_LOG_ERROR, scrub->db->engine->name, "scrub: %s",
+                   fault->text);
+    if (scrub->user.fault)
+        scrub->user.fault(scrub->user.user, fault);
+}
+
+/* Wait for the period to pass; false when it is time to stop. */
+static bool scrub_wait(akvi_scrub *scrub)
+{
+    uint64_t until = akvi_monotonic_ns() + scrub->period_ns;
+    bool     go_on;
+
+    akvi_mutex_lock(&scrub->mu);
+    while (!scrub->stopping && akvi_cond_wait_until(&scrub->stop_asked, &scrub->mu, until))
+        ;
+    go_on = !scrub->stopping;
+    akvi_mutex_unlock(&scrub->mu);
+    return go_on;
+}
+
+static void scrub_run(void *user)
+{
+    akvi_scrub *scrub = user;
+    akv        *db    = scrub->db;
+    akv_status  status;
+
+    do {
+        akvi_call_begin();
+        status = db->engine->verify(db->impl, &scrub->job);
+        if (status == AKV_CANCELLED || status == AKV_TIMEOUT)
+            return;
+        if (status < 0 && status != AKV_CORRUPT)
+            akv_engine_log(&db->logger, AKV_LOG_ERROR, db->engine->name,
+                           "scrub could not finish: %s", akvi_pending_error()->text);
+        atomic_fetch_add_explicit(&db->scrub_rounds, 1, memory_order_relaxed);
+    } while (scrub_wait(scrub));
+}
+
+/* Takes one that was made only in part. */
+static void scrub_free(akvi_scrub *scrub)
+{
+    if (!scrub)
+        return;
+    if (scrub->pool) {
+        akvi_mutex_lock(&scrub->mu);
+        scrub->stopping = true;
+        akvi_cond_signal(&scrub->stop_asked);
+        akvi_mutex_unlock(&scrub->mu);
+        akv_cancel_trigger(scrub->stop);
+        akvi_pool_free(scrub->pool);
+    }
+    akv_cancel_free(scrub->stop);
+    akvi_cond_destroy(&scrub->stop_asked);
+    akvi_mutex_destroy(&scrub->mu);
+    akvi_free(akvi_mem(scrub->db), scrub, sizeof *scrub);
+}
+
+static akv_status scrub_new(akv *db, uint32_t period_s, const akv_job_options *user,
+                            akvi_scrub **scrub_out)
+{
+    akvi_scrub *scrub = akvi_zalloc(akvi_mem(db), sizeof *scrub);
+    akv_status  status;
+
+    if (!scrub)
+        return AKV_NOMEM;
+    scrub->db           = db;
+    scrub->period_ns    = (uint64_t)period_s * UINT64_C(1000000000);
+    scrub->user         = *user;
+    scrub->job          = *user;
+    scrub->job.progress = scrub_progress;
+    scrub->job.fault    = scrub_fault;
+    scrub->job.user     = scrub;
+    akvi_mutex_init(&scrub->mu, AKVI_RANK_LEAF);
+    akvi_cond_init(&scrub->stop_asked);
+    status            = akv_cancel_new(&scrub->stop);
+    scrub->job.cancel = scrub->stop;
+    if (status == AKV_OK)
+        status = akvi_pool_new(akvi_mem(db), 1, "akv-scrub", &scrub->pool);
+    if (status == AKV_OK)
+        status = akvi_pool_submit(scrub->pool, scrub_run, scrub);
+    if (status == AKV_OK)
+        *scrub_out = scrub;
+    else
+        scrub_free(scrub);
+    return status;
+}
+
+akv_status akv_scrub_start(akv *db, uint32_t period_s, const akv_job_options *opt)
+{
+    akv_job_options full;
+    akvi_scrub     *scrub  = NULL;
+    akv_status      status = akvi_enter(db, __func__);
+
+    if (status != AKV_OK)
+        return status;
+    status = akvi_job_options(opt, &full);
+    if (status == AKV_OK && !db->engine->verify)
+        status = AKV_FAIL(AKV_UNSUPPORTED, "the %s engine has nothing to verify by",
+                          db->engine->name);
+    if (status == AKV_OK) {
+        akvi_mutex_lock(&db->scrub_mu);
+        if (db->scrub)
+            status = AKV_FAIL(AKV_BUSY, "a scrub runs already: call akv_scrub_stop first");
+        else
+            status = scrub_new(db, period_s, &full, &scrub);
+        if (status == AKV_OK)
+            db->scrub = scrub;
+        akvi_mutex_unlock(&db->scrub_mu);
+    }
+    return akvi_leave(db, status);
+}
+
+void akvi_scrub_stop(akv *db)
+{
+    akvi_scrub *scrub;
+
+    akvi_mutex_lock(&db->scrub_mu);
+    scrub     = db->scrub;
+    db->scrub = NULL;
+    akvi_mutex_unlock(&db->scrub_mu);
+    scrub_free(scrub);
+}
+
+akv_status akv_scrub_stop(akv *db)
+{
+    akv_status status = akvi_enter(db, __func__);
+
+    if (status == AKV_OK)
+        akvi_scrub_stop(db);
+    return status;
+}
