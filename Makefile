@@ -48,7 +48,8 @@ pkg_libs   := $(shell $(PKG_CONFIG) --libs $(PKGS) 2>/dev/null)
 WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wcast-qual \
         -Wwrite-strings -Wconversion -Wno-sign-conversion -Wformat=2 -Wundef -Wvla
 san_flags := $(if $(SAN),-fsanitize=$(SAN) -fno-sanitize-recover=all -fno-omit-frame-pointer)
-def_flags := $(if $(filter libdeflate,$(PKGS_optional)),-DAKVI_HAVE_LIBDEFLATE=1)
+# Sanitized builds keep the assertions.
+def_flags := $(if $(SAN),,-DNDEBUG) $(if $(filter libdeflate,$(PKGS_optional)),-DAKVI_HAVE_LIBDEFLATE=1)
 base_flags := -std=c17 -D_GNU_SOURCE -I$(S)/include -I$(S) $(def_flags) $(pkg_cflags) $(WARN) $(san_flags)
 ALL_CFLAGS := $(base_flags) -fPIC -fvisibility=hidden -pthread $(CFLAGS)
 LIBS       := $(pkg_libs) -pthread -lm
@@ -138,7 +139,7 @@ $(static): $(lib_obj) $(OUT)/obj/engines/registry.o $(OUT)/engines.stamp
 
 $(shared): $(lib_obj) $(OUT)/obj/engines/registry.o $(S)/common/front/exports.map $(OUT)/engines.stamp
 	$(CC) $(ALL_CFLAGS) $(LDFLAGS) -shared -Wl,-soname,libanykv.so.$(ABI) \
-	    -Wl,--version-script=$(S)/common/front/exports.map $(if $(SAN),,-Wl,-z$(comma)defs) \
+	    -Wl,--version-script=$(S)/common/front/exports.map -Wl,-z,nodelete $(if $(SAN),,-Wl$(comma)-z$(comma)defs) \
 	    -o $@ $(filter %.o,$^) $(LIBS)
 	ln -sf $(@F) $(OUT)/libanykv.so.$(ABI)
 	ln -sf $(@F) $(OUT)/libanykv.so
@@ -291,7 +292,7 @@ fuzz: deps-fuzz
 	@printf '%s\n' $(patsubst $(S)/tests/fuzz/fuzz_%.c,%,$(fuzz_src)) | xargs -P $(JOBS) -I{} \
 	    $(S)/tests/fuzz/run $(BUILD)/fuzz {} $(S)/tests/fuzz/corpus/{} $(FUZZ_SECONDS)
 
-fuzz_flags := $(filter-out -fsanitize%,$(base_flags)) -O1 -g -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all
+fuzz_flags := $(filter-out -fsanitize% -DNDEBUG,$(base_flags)) -O1 -g -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all
 fuzz_obj   := $(patsubst $(S)/%.c,$(BUILD)/fuzz/obj/%.o,$(lib_src) $(S)/engines/registry.c $(fuzz_src))
 fuzz_prog  := $(patsubst $(S)/tests/fuzz/%.c,$(BUILD)/fuzz/%,$(fuzz_src))
 .PHONY: build-fuzz
