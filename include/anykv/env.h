@@ -30,6 +30,7 @@ typedef struct akv_file akv_file;
 #define AKV_FILE_CREATE   2u /* with WRITE: make it, mode 0666 less umask */
 #define AKV_FILE_EXCLUDE  4u /* with CREATE: fail with EEXIST if it is there */
 #define AKV_FILE_TRUNCATE 8u /* with WRITE: begin empty */
+#define AKV_FILE_PRIVATE  16u /* with CREATE: mode 0600 less umask */
 
 typedef enum akv_file_kind {
     AKV_KIND_FILE   = 0,
@@ -67,21 +68,29 @@ typedef struct akv_file_ops {
      * failure says nothing about what is; never try again. */
     akv_status (*sync)(akv_file *file, bool metadata);
     akv_status (*truncate)(akv_file *file, uint64_t size);
-    /* Reserve room so that writes below `size` need no more of it. (optional) */
+    /* Reserve room so that writes below `size` need no more of it; the file's
+     * size stays. (optional) */
     akv_status (*allocate)(akv_file *file, uint64_t size);
     akv_status (*info)(akv_file *file, akv_file_info *info_out);
-    /* Map [0, len) read-only until unmap or close. (optional) */
+    /* Map [0, len), which must lie within the file, read-only until unmap or
+     * close; len 0 gives NULL. Renaming over the file or removing it leaves the
+     * mapping as it was. Whether it shows what is written into its range after
+     * is not said: don't write or cut where a mapping is in use. (optional) */
     akv_status (*map)(akv_file *file, size_t len, const void **data_out);
     void (*unmap)(akv_file *file, const void *data, size_t len);
+    /* How [data, data + len) of a mapping, or for NULL the file, will be used. */
     void (*advise)(akv_file *file, const void *data, size_t len, akv_advice advice);
     /* An advisory lock on the whole file, shared or exclusive, gone when the
      * file is closed or its process dies. Held elsewhere, be it another
      * process or another open in this one: AKV_LOCKED, naming the holder's
-     * process id where that can be known. Never waits. */
+     * process id where that can be known. Never waits. A file that holds a
+     * lock may change its kind. Exclusive needs a writable file; if its name
+     * ends in ".lock", it may get the holder's process id as its contents. */
     akv_status (*lock)(akv_file *file, bool exclusive);
     akv_status (*unlock)(akv_file *file);
     /* Frees the file whatever it answers. */
     akv_status (*close)(akv_file *file);
+    akv_status (*set_mode)(akv_file *file, uint32_t mode); /* permission bits (optional) */
 } akv_file_ops;
 
 /* Files embed this first. */
@@ -109,6 +118,9 @@ typedef struct akv_env_ops {
     uint64_t (*unix_ms)(akv_env *env);      /* wall clock, may jump */
     uint64_t (*monotonic_ns)(akv_env *env); /* never goes back */
     void (*sleep_ns)(akv_env *env, uint64_t ns);
+    /* Where `path` leads when symbolic links at its end are followed, be there
+     * something or not; NULL: the env has no links. (optional) */
+    akv_status (*follow)(akv_env *env, const char *path, akv_buffer *path_out);
 } akv_env_ops;
 
 /* Envs embed this first. */
