@@ -5,10 +5,11 @@
  * Failures: the n-th call of the chosen kinds fails, once or from then on.
  * Power loss: the env remembers, for every file and folder, what was synced
  * and what was not. akvi_fault_power_loss puts the base env into a state that
- * a real machine could be found in: synced contents and names are there; of
- * what was not synced, each 512-byte sector of each write and each change of a
- * name (names in a folder in order) is kept, dropped or torn by the seed.
- * After it every open file answers AKV_IO until closed; open them anew.
+ * a real machine could be found in; unsynced.h says which those are. After it
+ * every open file answers AKV_IO until closed; open them anew.
+ *
+ * All of a store's files must be changed through the one fault env, by paths
+ * that no symbolic link makes ambiguous. Any thread.
  */
 #ifndef AKVI_ENV_FAULT_H
 #define AKVI_ENV_FAULT_H
@@ -45,12 +46,12 @@ typedef struct akvi_fault_plan {
 
 AKVI_MUST_USE akv_status akvi_fault_new(akv_env *base, const akv_allocator *allocator,
                                         akv_env **env_out);
-void akvi_fault_free(akv_env *env); /* takes NULL */
+void akvi_fault_free(akv_env *env); /* all its files closed; takes NULL */
 /* Set the plan and begin to count at 0. */
 void akvi_fault_plan_set(akv_env *env, const akvi_fault_plan *plan);
 /* Calls counted since, and how many of them were made to fail. */
-uint64_t akvi_fault_calls(const akv_env *env);
-uint64_t akvi_fault_hits(const akv_env *env);
+uint64_t akvi_fault_calls(akv_env *env);
+uint64_t akvi_fault_hits(akv_env *env);
 /* Lose power now; `seed` chooses among the legal outcomes, 0 drops all that
  * was not synced, UINT64_MAX keeps all. Clears the plan. */
 AKVI_MUST_USE akv_status akvi_fault_power_loss(akv_env *env, uint64_t seed);

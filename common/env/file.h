@@ -5,9 +5,11 @@
  * An akvi_writer makes or replaces one file durably: it fills a temporary file
  * beside the target, in buffered appends, and commit syncs it, renames it over
  * the target and syncs the folder. Until then the target is untouched; after a
- * failure, abort or crash the old file stays. A crash may leave the temporary
- * behind; the name begins with the target's and carries ".tmp", the process id
- * and a counter, and begin removes those of dead processes.
+ * failure, abort or crash the old file stays. (If the folder's sync fails, the
+ * new file is there and a loss of power may bring back the old one.) A crash
+ * may leave the temporary behind: its name is the target's, then ".tmp-", the
+ * process id, "-" and a counter. Its writer holds a lock on it, so begin knows
+ * those that nobody holds any more, and removes them.
  */
 #ifndef AKVI_ENV_FILE_H
 #define AKVI_ENV_FILE_H
@@ -16,12 +18,26 @@
 
 #include <anykv/env.h>
 
+/* Flags of open that contradict each other: AKV_MISUSE. For envs. */
+AKVI_MUST_USE akv_status akvi_open_flags_check(const char *path, uint32_t flags);
+
+/* The optional slots: AKV_UNSUPPORTED where the env lacks them. */
+AKVI_MUST_USE akv_status akvi_file_allocate(akv_file *file, uint64_t size);
+AKVI_MUST_USE akv_status akvi_file_map(akv_file *file, size_t len, const void **data_out);
+AKVI_MUST_USE akv_status akvi_file_set_mode(akv_file *file, uint32_t mode);
+void                     akvi_file_unmap(akv_file *file, const void *data, size_t len);
+void akvi_file_advise(akv_file *file, const void *data, size_t len, akv_advice advice);
+/* Closes; takes NULL. For files that were only read, where close has no say. */
+void akvi_file_drop(akv_file *file);
+
 /* len bytes, or AKV_CORRUPT "file cut" at the place where it ends. */
 AKVI_MUST_USE akv_status akvi_read_full(akv_file *file, const char *path, void *buf, size_t len,
                                         uint64_t off);
 /* The whole file into `out`; AKV_TOO_BIG over `limit`. */
 AKVI_MUST_USE akv_status akvi_read_file(akv_env *env, const char *path, uint64_t limit,
                                         akv_buffer *out);
+/* As the env's info, but nothing there is AKV_ABSENT and records nothing. */
+AKVI_MUST_USE akv_status akvi_path_info(akv_env *env, const char *path, akv_file_info *info_out);
 /* Whether something is there; AKV_OK or AKV_ABSENT (records nothing). */
 AKVI_MUST_USE akv_status akvi_path_exists(akv_env *env, const char *path);
 /* Map the file or, where the env can't, read it; *mapped_out says which. Give
