@@ -149,13 +149,17 @@ static int args_set(cli *c, const cli_option *o, const char *value)
     const char *end;
     bool        fine = true;
 
+    if (!o->arg) {
+        *(bool *)o->target = true;
+        return CLI_GO;
+    }
     switch (o->kind) {
-    case CLI_FLAG: *(bool *)o->target = true; break;
     case CLI_TEXT: *(const char **)o->target = value; break;
     case CLI_NUMBER: fine = args_number(value, o->target, &end) && !*end; break;
     case CLI_MS: fine = args_ms(value, o->target); break;
     case CLI_CHOICE: fine = args_choice(o->arg, value, o->target); break;
     case CLI_PAIRS: fine = args_pair(o->target, value); break;
+    case CLI_FLAG:
     case CLI_END: break;
     }
     if (fine)
@@ -189,7 +193,7 @@ static int args_long(cli *c, const cli_option *options, const cli_option *common
     if (!o->arg && equals)
         return cli_usage(c, "--%s takes no value", o->name);
     if (!o->arg)
-        return args_set(c, o, NULL);
+        return args_set(c, o, "");
     if (equals)
         return args_set(c, o, equals + 1);
     if (*i + 1 >= c->argc)
@@ -210,7 +214,7 @@ static int args_short(cli *c, const cli_option *options, const cli_option *commo
             return args_set(c, o, text + 1);
         if (o->arg && *i + 1 >= c->argc)
             return cli_usage(c, "-%c needs a value: %s", o->letter, o->arg);
-        code = args_set(c, o, o->arg ? c->argv[++*i] : NULL);
+        code = args_set(c, o, o->arg ? c->argv[++*i] : "");
         if (code != CLI_GO || o->arg)
             return code;
     }

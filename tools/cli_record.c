@@ -77,6 +77,39 @@ static void record_show_json(akv_buffer *out, const cli_record *r)
     akv_buffer_free(&text);
 }
 
+/* The text of a document that is a string, else the document. */
+static bool record_show_string(akv_buffer *out, const cli_record *r)
+{
+    akv_doc_reader *reader = NULL;
+    akv_doc_event   event;
+    akv_status      rc;
+    bool            is_string;
+
+    rc = r->encoding == AKV_ENCODING_JSON ? akv_doc_reader_json(r->value, NULL, &reader)
+                                          : akv_doc_reader_msgpack(r->value, NULL, &reader);
+    is_string =
+        rc == AKV_OK && akv_doc_next(reader, &event) == AKV_OK && event.type == AKV_DOC_STRING;
+    if (is_string)
+        cli_append(out, event.bytes.data, event.bytes.len);
+    akv_doc_reader_free(reader);
+    return is_string || record_document(r, AKV_DOC_LOSSY, out);
+}
+
+static void record_show_text(akv_buffer *out, const cli_record *r, bool one_line)
+{
+    akv_buffer shown = AKV_BUFFER_INIT;
+    akv_slice  text  = r->value;
+
+    if ((r->encoding == AKV_ENCODING_JSON || r->encoding == AKV_ENCODING_MSGPACK) &&
+        record_show_string(&shown, r))
+        text = cli_slice(&shown);
+    if (one_line || !cli_is_text(text))
+        cli_escape(out, text);
+    else
+        cli_append(out, text.data, text.len);
+    akv_buffer_free(&shown);
+}
+
 static cli_show record_show_auto(const cli_record *r)
 {
     if (r->encoding == AKV_ENCODING_MSGPACK)
@@ -92,12 +125,7 @@ void cli_show_value(akv_buffer *out, const cli_record *r, cli_show show, bool on
     case CLI_SHOW_JSON: record_show_json(out, r); break;
     case CLI_SHOW_HEX: cli_hex(out, r->value); break;
     case CLI_SHOW_BASE64: cli_base64(out, r->value); break;
-    case CLI_SHOW_TEXT:
-        if (one_line || !cli_is_text(r->value))
-            cli_escape(out, r->value);
-        else
-            cli_append(out, r->value.data, r->value.len);
-        break;
+    case CLI_SHOW_TEXT: record_show_text(out, r, one_line); break;
     case CLI_SHOW_RAW:
     case CLI_SHOW_AUTO: cli_append(out, r->value.data, r->value.len); break;
     }

@@ -20,7 +20,7 @@ extern const cli_command cli_bench_command;                                 /* b
 extern const cli_command cli_fused_build_command, cli_fused_info_command;   /* fused.c */
 extern const cli_command cli_version_command, cli_help_command;             /* help.c */
 
-/* NULL when i is past the last. */
+/* In order; NULL just past the last. */
 const cli_command *cli_command_at(size_t i);
 /* The command that the first one or two words name, or NULL; *used_out words. */
 const cli_command *cli_command_find(int argc, char **argv, int *used_out);

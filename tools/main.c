@@ -11,18 +11,17 @@ static const cli_command *const main_commands[] = {
     &cli_count_command,      &cli_stats_command,   &cli_verify_command,  &cli_compact_command,
     &cli_import_command,     &cli_export_command,  &cli_convert_command, &cli_checkpoint_command,
     &cli_options_command,    &cli_engines_command, &cli_bench_command,   &cli_fused_build_command,
-    &cli_fused_info_command, &cli_version_command, &cli_help_command,
+    &cli_fused_info_command, &cli_version_command, &cli_help_command,    NULL,
 };
-#define MAIN_COMMANDS_N (sizeof main_commands / sizeof *main_commands)
 
 const cli_command *cli_command_at(size_t i)
 {
-    return i < MAIN_COMMANDS_N ? main_commands[i] : NULL;
+    return main_commands[i];
 }
 
 const cli_command *cli_command_find(int argc, char **argv, int *used_out)
 {
-    for (size_t i = 0; argc > 0 && i < MAIN_COMMANDS_N; i++) {
+    for (size_t i = 0; argc > 0 && main_commands[i]; i++) {
         const char *name  = main_commands[i]->name;
         size_t      first = strcspn(name, " ");
 
@@ -43,9 +42,11 @@ int main(int argc, char **argv)
     if (argc > 1 && (!strcmp(argv[1], "--version") || !strcmp(argv[1], "-V"))) {
         c.command = &cli_version_command;
     } else if (argc > 1 && strcmp(argv[1], "--help") != 0 && strcmp(argv[1], "-h") != 0) {
-        c.command = cli_command_find(argc - 1, argv + 1, &used);
-        if (!c.command)
+        const cli_command *found = cli_command_find(argc - 1, argv + 1, &used);
+
+        if (!found)
             return cli_unknown(&c);
+        c.command = found;
     }
     used = used < c.argc ? used : c.argc;
     c.argc -= used;

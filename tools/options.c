@@ -79,7 +79,7 @@ static void options_row(akv_buffer *out, const akv_option *o, options_style styl
     } else if (style == OPTIONS_NAMES) {
         cli_printf(out, "%s\n", o->name);
     } else {
-        cli_printf(out, "%-18s %-7s %-10s %-20s %s\n", o->name, options_type(o),
+        cli_printf(out, "%-15s %-7s %-9s %-29s %s\n", o->name, options_type(o),
                    (char *)initial.data, (char *)range.data, o->help);
     }
     akv_buffer_free(&initial);
@@ -95,7 +95,7 @@ static int options_print(cli *c, const char *engine, options_style style)
     if (akv_options_table(engine, &table, &n) != AKV_OK)
         return cli_failed(c);
     if (style == OPTIONS_TEXT)
-        cli_printf(&out, "%-18s %-7s %-10s %-20s %s\n", "NAME", "TYPE", "DEFAULT", "RANGE", "");
+        cli_printf(&out, "%-15s %-7s %-9s %-29s %s\n", "NAME", "TYPE", "DEFAULT", "RANGE", "");
     if (style == OPTIONS_JSON)
         cli_append_text(&out, "[");
     if (style == OPTIONS_MAN)
