@@ -67,8 +67,7 @@ static akv_status engine_open_as(fused_store *s, const akv_open_args *args, bool
     if (st < 0)
         return st;
     if (exists && info.kind != AKV_KIND_FILE)
-        return AKV_FAIL_AT(AKV_MISUSE, args->path, AKV_NO_OFFSET,
-                           "not a file: a fused store is one .fsdb file");
+        return AKV_FAIL_ERRNO(EISDIR, args->path, AKV_NO_OFFSET, "a fused store is one .fsdb file");
     *build_out = !(args->flags & AKV_OPEN_READ_ONLY) &&
                  (exists ? (args->flags & (AKV_OPEN_TRUNCATE | AKV_OPEN_EXCLUSIVE)) != 0
                          : (args->flags & AKV_OPEN_CREATE) != 0);

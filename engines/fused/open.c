@@ -42,9 +42,6 @@ static akv_status open_load(akv_fused *f)
     st = f->file->ops->info(f->file, &info);
     if (st != AKV_OK)
         return st;
-    if (info.kind != AKV_KIND_FILE)
-        return AKV_FAIL_AT(AKV_MISUSE, f->path, AKV_NO_OFFSET,
-                           "not a file: a fused store is one .fsdb file");
     if (f->options.mode == AKV_FUSED_MAP) {
         st = akvi_load(f->file, f->path, f->allocator, &data, &len, &f->mapped);
     } else if (info.size > SIZE_MAX) {
