@@ -157,8 +157,10 @@ static int put_read(cli *c, const char *file, akv_buffer *out)
     return code;
 }
 
-static int put_condition(cli *c, const put_args *a, akv_write_options *opt)
+static int put_options(cli *c, const put_args *a, akv_write_options *opt)
 {
+    opt->ttl_ms   = a->ttl_ms;
+    opt->encoding = a->encoding;
     if (a->if_absent + a->if_present + (a->if_value != NULL) > 1)
         return cli_usage(c, "give one of --if-absent, --if-present and --if-value");
     if (a->if_absent)
@@ -186,20 +188,15 @@ static int put_told(cli *c, akv_status status, const akv_write_result *result)
     return cli_answer(c, status);
 }
 
-static int put_value(cli *c, const put_args *a, akv *db, akv_slice key, akv_slice value)
+static int put_value(cli *c, akv *db, akv_slice key, akv_slice value, akv_write_options *opt)
 {
-    akv_write_options opt    = AKV_WRITE_OPTIONS_INIT;
-    akv_write_result  result = {.durability = AKV_REACHED_NOTHING};
-    akv_status        rc;
-    int               code = put_condition(c, a, &opt);
+    akv_write_result result = {.durability = AKV_REACHED_NOTHING};
+    akv_status       rc;
+    int              code;
 
-    if (code != CLI_GO)
-        return code;
-    opt.ttl_ms     = a->ttl_ms;
-    opt.encoding   = a->encoding;
-    opt.result_out = &result;
-    rc             = akv_put(db, key, value, &opt);
-    code           = put_told(c, rc, &result);
+    opt->result_out = &result;
+    rc              = akv_put(db, key, value, opt);
+    code            = put_told(c, rc, &result);
     if (!(akv_capabilities(db) & AKV_CAP_WRITE) && (akv_capabilities(db) & AKV_CAP_BUILD)) {
         if (rc == AKV_OK && akv_finish(db) != AKV_OK)
             code = cli_failed(c);
@@ -223,15 +220,18 @@ static int put_run(cli *c)
         CLI_KEY_ROWS(&a.form),
         CLI_STORE_WRITE_ROWS(&a.store),
         {CLI_END, 0, NULL, NULL, NULL, NULL}};
-    int        code = cli_parse(c, options, 2, 3);
-    akv_buffer key = AKV_BUFFER_INIT, value = AKV_BUFFER_INIT;
-    akv       *db = NULL;
+    int               code = cli_parse(c, options, 2, 3);
+    akv_buffer        key = AKV_BUFFER_INIT, value = AKV_BUFFER_INIT;
+    akv              *db  = NULL;
+    akv_write_options opt = AKV_WRITE_OPTIONS_INIT;
 
     if (code != CLI_GO)
         return code;
     if ((c->argc == 3) == (a.file != NULL))
         return cli_usage(c, "give the value as an argument or by --file");
-    code = cli_key(c, &a.form, c->argv[1], &key);
+    code = put_options(c, &a, &opt);
+    if (code == CLI_GO)
+        code = cli_key(c, &a.form, c->argv[1], &key);
     if (code == CLI_GO && a.file)
         code = put_read(c, a.file, &value);
     else if (code == CLI_GO)
@@ -239,7 +239,7 @@ static int put_run(cli *c)
     if (code == CLI_GO)
         code = cli_open(c, &a.store, c->argv[0], a.create ? AKV_OPEN_CREATE : 0, 0, &db);
     if (code == CLI_GO)
-        code = put_value(c, &a, db, cli_slice(&key), cli_slice(&value));
+        code = put_value(c, db, cli_slice(&key), cli_slice(&value), &opt);
     akv_buffer_free(&key);
     akv_buffer_free(&value);
     return cli_close(c, &a.store, db, cli_flush(c, code));

@@ -52,15 +52,15 @@ static bool source_fill(cli_source *s)
 
     if (s->failed)
         return false;
-    if (cli_interrupted()) {
-        s->failed = cli_fail(s->c, "AKV_CANCELLED", NULL, AKV_NO_OFFSET, "interrupted");
-        return false;
-    }
     s->base += s->end;
     s->at = s->end = 0;
     do
         n = read(s->fd, s->chunk, SOURCE_CHUNK);
     while (n < 0 && errno == EINTR && !cli_interrupted());
+    if (cli_interrupted()) {
+        s->failed = cli_fail(s->c, "AKV_CANCELLED", NULL, AKV_NO_OFFSET, "interrupted");
+        return false;
+    }
     if (n < 0) {
         s->failed = cli_fail(s->c, "AKV_IO", s->name, s->base, "can't read: %s", strerror(errno));
         return false;
