@@ -104,17 +104,19 @@ static int keys_compare(const void *a_in, const void *b_in)
 akv_status akvi_doc_keys_end(akvi_doc_keys *keys, akvi_doc_keys_mark mark, bool drop,
                              uint64_t *second_out)
 {
-    key_entry *e  = (key_entry *)keys->entries.data + mark.entries / sizeof *e;
+    key_entry *e;
     size_t     n  = (keys->entries.len - mark.entries) / sizeof *e;
     akv_status rc = AKV_OK;
 
     *second_out = AKV_NO_OFFSET;
+    if (n < 2)
+        goto done;
+    e = (key_entry *)keys->entries.data + mark.entries / sizeof *e;
     for (size_t i = 0; i < n; i++) {
         if (!e[i].data)
             e[i].data = (const uint8_t *)keys->copies.data + e[i].copy_off;
     }
-    if (n > 1)
-        qsort(e, n, sizeof *e, keys_compare);
+    qsort(e, n, sizeof *e, keys_compare);
     for (size_t i = 1; i < n && rc == AKV_OK; i++) {
         if (keys_compare_bytes(&e[i - 1], &e[i]) != 0)
             continue;
@@ -123,6 +125,7 @@ akv_status akvi_doc_keys_end(akvi_doc_keys *keys, akvi_doc_keys_mark mark, bool 
         if (drop)
             rc = akv_buffer_append(&keys->dropped, &e[i - 1].offset, sizeof e[i].offset);
     }
+done:
     keys->entries.len = mark.entries;
     keys->copies.len  = mark.copies;
     return rc;

@@ -480,7 +480,7 @@ static void check_double_survives(double v)
     bool   exact = false;
     double back  = akvi_number_parse(akv_bytes(text, len), &exact);
 
-    if (memcmp(&back, &v, sizeof v) != 0 || !exact)
+    if (back != v || signbit(back) != signbit(v) || !exact)
         fail_msg("%a printed as %.*s came back as %a", v, (int)len, text, back);
     assert_true(back == strtod((text[len] = '\0', text), NULL));
 }
