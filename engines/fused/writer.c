@@ -318,7 +318,7 @@ static akv_status writer_sink_all(akv_fused_writer *w, writer_sink *o)
 akv_status akvi_fused_build(akv_fused_writer *w, const char *path, bool exclusive,
                             const akv_job_options *opt)
 {
-    writer_sink o  = {NULL};
+    writer_sink o  = {.file = NULL};
     akv_status  st = writer_sort(w);
 
     if (st != AKV_OK)
