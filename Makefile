@@ -89,6 +89,8 @@ pc_files    := $(OUT)/anykv.pc $(foreach e,$(ENGINES),$(OUT)/anykv-$(e).pc)
 .PHONY: all help check check-programs check-emulated demo bench install uninstall lint format fuzz clean deps-build deps-check deps-bench
 .DELETE_ON_ERROR:
 .SECONDARY:
+.SUFFIXES:
+MAKEFLAGS += --no-builtin-rules
 
 all: deps-build
 	@$(MAKE) --no-print-directory -f $(S)/Makefile build-all
@@ -326,4 +328,5 @@ deps-lint:
 deps-fuzz:
 	@$(S)/.ci/deps clang fuzzer $(pkgs_all)
 
+%.d: ;
 -include $(shell find $(OUT)/obj $(BUILD)/fuzz/obj -name '*.d' 2>/dev/null)
