@@ -73,7 +73,7 @@ static int fused_get(void *store, bench_bytes key, bench_bytes *value_out)
 
 static int fused_get_many(void *store, const bench_bytes *keys, size_t n, uint64_t *sum_io)
 {
-    akv_slice  slices[64], values[64];
+    akv_slice  slices[64] = {{NULL, 0}}, values[64];
     akv_status statuses[64];
 
     for (size_t i = 0; i < n; i++)
@@ -168,7 +168,7 @@ static int shared_get(void *store, bench_bytes key, bench_bytes *value_out)
 
 static int shared_get_many(void *store, const bench_bytes *keys, size_t n, uint64_t *sum_io)
 {
-    akv_slice  slices[64];
+    akv_slice  slices[64] = {{NULL, 0}};
     akv_value  values[64];
     akv_status statuses[64];
 
