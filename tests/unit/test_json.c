@@ -295,6 +295,8 @@ static void test_json_refusals_tell_offset_line_and_column(void **state)
     check_refused("[\"a\xed\xa0\x80\"]", 3, "not valid UTF-8");
     check_refused("\"a\nb\"", 2, "control character 0x0a");
     check_refused("[\"\\ud800\"]", 2, "\\ud800 is half a surrogate pair");
+    check_refused("[\"\\ud800\\udbff\"]", 2, "\\ud800 is half a surrogate pair");
+    check_refused("[\"\\ud800\\ue000\"]", 2, "\\ud800 is half a surrogate pair");
     check_refused("[\"\\ude00\"]", 2, "\\ude00 is half a surrogate pair");
     check_refused("\"\\x\"", 1, "unknown escape");
     check_refused("\"\\u12g4\"", 1, "four hexadecimal digits");
