@@ -279,7 +279,7 @@ uninstall:
 c_files := $(shell cd $(S) && find common engines include tools tests examples bench -name '*.[ch]' 2>/dev/null | sort)
 lint: deps-lint
 	@cd $(S) && clang-format --dry-run --Werror $(c_files)
-	@cd $(S) && printf '%s\n' $(filter %.c,$(c_files)) | xargs -P $(JOBS) -n 4 sh -c \
+	@cd $(S) && printf '%s\n' $(filter %.c,$(c_files)) | xargs -P $(JOBS) -n 1 sh -c \
 	    'clang-tidy --quiet --warnings-as-errors="*" "$$@" -- -std=c17 -D_GNU_SOURCE -Iinclude -I. $(pkg_cflags) $(def_flags) 2>/dev/null || exit 255' tidy
 	@cd $(S) && shellcheck -x -e SC2317 .ci/run .ci/deps tests/tap tests/layers tests/emulated tests/fuzz/run bench/run $(wildcard $(S)/tests/command/*.sh $(S)/tests/package/*.sh)
 	@cd $(S) && mandoc -Tlint -W warning $(patsubst $(S)/%,%,$(wildcard $(S)/docs/*.[13]))
