@@ -110,24 +110,31 @@ static void record_show_text(akv_buffer *out, const cli_record *r, bool one_line
     akv_buffer_free(&shown);
 }
 
-static cli_show record_show_auto(const cli_record *r)
+/* A document as such, if it is one whatever its tag says; else text or hex. */
+static cli_show record_show_auto(akv_buffer *out, const cli_record *r)
 {
-    if (r->encoding == AKV_ENCODING_MSGPACK)
-        return CLI_SHOW_JSON;
+    akv_buffer json = AKV_BUFFER_INIT;
+    bool       doc  = record_document(r, AKV_DOC_LOSSY, &json);
+
+    if (doc)
+        cli_append(out, json.data, json.len);
+    akv_buffer_free(&json);
+    if (doc)
+        return CLI_SHOW_AUTO;
     return cli_is_text(r->value) ? CLI_SHOW_TEXT : CLI_SHOW_HEX;
 }
 
 void cli_show_value(akv_buffer *out, const cli_record *r, cli_show show, bool one_line)
 {
     if (show == CLI_SHOW_AUTO)
-        show = record_show_auto(r);
+        show = record_show_auto(out, r);
     switch (show) {
     case CLI_SHOW_JSON: record_show_json(out, r); break;
     case CLI_SHOW_HEX: cli_hex(out, r->value); break;
     case CLI_SHOW_BASE64: cli_base64(out, r->value); break;
     case CLI_SHOW_TEXT: record_show_text(out, r, one_line); break;
-    case CLI_SHOW_RAW:
-    case CLI_SHOW_AUTO: cli_append(out, r->value.data, r->value.len); break;
+    case CLI_SHOW_RAW: cli_append(out, r->value.data, r->value.len); break;
+    case CLI_SHOW_AUTO: break; /* done */
     }
 }
 
