@@ -90,17 +90,14 @@ akv_status akvi_lacks(const akv *db, uint64_t missing)
                     db->engine->name, text);
 }
 
-static uint64_t caps_read(const akv *db, const _Atomic uint64_t *caps, const char *call)
-{
-    return akvi_enter(db, call) == AKV_OK ? atomic_load_explicit(caps, memory_order_relaxed) : 0;
-}
-
 uint64_t akv_capabilities(const akv *db)
 {
-    return caps_read(db, &db->caps, __func__);
+    return akvi_enter(db, __func__) == AKV_OK ? akvi_caps(db) : 0;
 }
 
 uint64_t akv_capabilities_emulated(const akv *db)
 {
-    return caps_read(db, &db->caps_emulated, __func__);
+    if (akvi_enter(db, __func__) != AKV_OK)
+        return 0;
+    return atomic_load_explicit(&db->caps_emulated, memory_order_relaxed);
 }

@@ -71,7 +71,7 @@ static akv_status locate_decode(const char *text, size_t len, akv_buffer *out)
             int high = i + 2 < len ? locate_digit(text[i + 1]) : -1;
             int low  = high >= 0 ? locate_digit(text[i + 2]) : -1;
 
-            byte = low < 0 ? 0 : (uint8_t)(high << 4 | low);
+            byte = (uint8_t)(low < 0 ? 0 : high << 4 | low);
             i += 2;
         }
         if (byte == 0)
