@@ -30,40 +30,43 @@ const akv_option akvi_fused_options[AKVI_FUSED_OPTIONS_N] = {
 
 /* ----------------------------------------------------------------- the file */
 
-static akv_status open_load(akv_fused *f)
+static akv_status open_read(akv_fused *f, const void **data_out, size_t *len_out)
 {
     akv_file_info info;
-    const void   *data = NULL;
-    size_t        len  = 0;
-    akv_status    st   = f->env->ops->open(f->env, f->path, 0, &f->file);
+    void         *copy;
+    akv_status    st = f->file->ops->info(f->file, &info);
 
-    if (st != AKV_OK)
+    if (st != AKV_OK || info.size == 0)
         return st;
-    st = f->file->ops->info(f->file, &info);
-    if (st != AKV_OK)
-        return st;
-    if (f->options.mode == AKV_FUSED_MAP) {
+    if (info.size > SIZE_MAX)
+        return AKV_FAIL_AT(AKV_TOO_BIG, f->path, AKV_NO_OFFSET, "the file does not fit in memory");
+    copy = akvi_alloc(f->allocator, (size_t)info.size);
+    if (!copy)
+        return AKV_NOMEM;
+    *data_out = copy;
+    *len_out  = (size_t)info.size;
+    return akvi_read_full(f->file, f->path, copy, *len_out, 0);
+}
+
+static akv_status open_load(akv_fused *f)
+{
+    const void *data = NULL;
+    size_t      len  = 0;
+    akv_status  st   = f->env->ops->open(f->env, f->path, 0, &f->file);
+
+    if (st == AKV_OK && f->options.mode == AKV_FUSED_MAP)
         st = akvi_load(f->file, f->path, f->allocator, &data, &len, &f->mapped);
-    } else if (info.size > SIZE_MAX) {
-        st = AKV_FAIL_AT(AKV_TOO_BIG, f->path, AKV_NO_OFFSET, "the file does not fit in memory");
-    } else if (info.size > 0) {
-        void *copy = akvi_alloc(f->allocator, (size_t)info.size);
-
-        data = copy;
-        len  = (size_t)info.size;
-        st   = copy ? akvi_read_full(f->file, f->path, copy, len, 0) : AKV_NOMEM;
-    }
+    else if (st == AKV_OK)
+        st = open_read(f, &data, &len);
     f->data = data;
-    f->size = data ? len : 0;
+    f->size = len;
     return st;
 }
 
 static void open_unload(akv_fused *f)
 {
-    if (f->data && f->options.mode == AKV_FUSED_MAP)
+    if (f->data)
         akvi_unload(f->file, f->allocator, f->data, (size_t)f->size, f->mapped);
-    else if (f->data)
-        akvi_unload(NULL, f->allocator, f->data, (size_t)f->size, false);
     akvi_file_drop(f->file);
 }
 
@@ -71,7 +74,7 @@ static akv_status open_header(akv_fused *f)
 {
     const uint8_t *d = f->data;
 
-    if (f->size < FUSED_HEADER)
+    if (!d || f->size < FUSED_HEADER)
         return AKV_FAIL_AT(AKV_CORRUPT, f->path, f->size,
                            "the file ends within its header of %u bytes", FUSED_HEADER);
     if (memcmp(d, FUSED_MAGIC, 4) != 0)

@@ -113,7 +113,7 @@ static golden_bytes golden_value(akv_doc_event e)
     if (!one.data)
         return (golden_bytes){NULL, len};
     assert_int_equal(one.len, 1);
-    all = (golden_bytes){malloc(count), count};
+    all = (golden_bytes){malloc(count + 1), count};
     assert_non_null(all.data);
     memset(all.data, one.data[0], count);
     free(one.data);
@@ -138,8 +138,9 @@ static void golden_read_items(golden_case *c)
 
 static void golden_read_scans(golden_case *c, bool hex)
 {
-    akv_doc_event e = golden_next();
+    akv_doc_event e;
 
+    assert_int_equal(golden_next().type, AKV_DOC_MAP);
     c->scans = calloc(SCANS_MAX, sizeof *c->scans);
     assert_non_null(c->scans);
     for (e = golden_next(); e.type != AKV_DOC_MAP_END; e = golden_next()) {
@@ -155,8 +156,9 @@ static void golden_read_scans(golden_case *c, bool hex)
 
 static void golden_read_header(golden_case *c)
 {
-    akv_doc_event e = golden_next();
+    akv_doc_event e;
 
+    assert_int_equal(golden_next().type, AKV_DOC_MAP);
     for (e = golden_next(); e.type != AKV_DOC_MAP_END; e = golden_next()) {
         char key[16];
 
@@ -208,9 +210,9 @@ static void golden_read_field(golden_case *c, const char *field)
 
 static void golden_read_case(golden_case *c)
 {
-    akv_doc_event e = golden_next();
+    akv_doc_event e;
 
-    assert_int_equal(e.type, AKV_DOC_MAP);
+    assert_int_equal(golden_next().type, AKV_DOC_MAP);
     for (e = golden_next(); e.type != AKV_DOC_MAP_END; e = golden_next()) {
         char field[64];
 

@@ -161,7 +161,7 @@ static void test_fused_every_bit_flip_is_told_or_harmless(void **state)
             akv_fused_close(f);
         }
     }
-    print_message("of %zu bits, %zu flips change no answer; verify lets %zu pass\n",
+    print_message("# of %zu bits, %zu flips change no answer; verify lets %zu pass\n",
                   8 * h->file.len, unnoticed, unverified);
     assert_int_equal(unnoticed, 8 * (3 + 4 + 8 + 4));
     assert_int_equal(unverified, 8 * (3 + 4));
