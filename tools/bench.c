@@ -257,9 +257,11 @@ static int bench_run(cli *c)
     if (code != CLI_GO)
         return code;
     if (!b.store.engine)
-        return cli_usage(c, "--engine is needed; 'anykv engines' lists them");
+        return cli_close(c, &b.store, NULL,
+                         cli_usage(c, "--engine is needed; 'anykv engines' lists them"));
     if (b.n < 1 || b.n > UINT64_C(1) << 32 || b.value_size > UINT64_C(1) << 30)
-        return cli_usage(c, "--n is 1..2^32 and --value-size 0..2^30");
+        return cli_close(c, &b.store, NULL,
+                         cli_usage(c, "--n is 1..2^32 and --value-size 0..2^30"));
     b.path = c->argc ? c->argv[0] : NULL;
     return bench_in_place(&b);
 }

@@ -63,7 +63,7 @@ typedef struct cli_option {
 } cli_option;
 
 /* Take the options out of cli->argv and check that min..max operands are left
- * (max < 0: any number). CLI_GO, or what to exit with. */
+ * (max < 0: any number). CLI_GO, or what to exit with; pairs are freed then. */
 int cli_parse(cli *c, const cli_option *options, int min, int max);
 
 /* ------------------------------------------------------------------- stores */
@@ -105,7 +105,7 @@ typedef struct cli_store {
 akv_status cli_try_open(cli *c, const cli_store *s, const char *path, uint32_t flags,
                         uint64_t required, akv **db_out);
 /* The same, told: CLI_GO or the exit code. */
-int cli_open(cli *c, const cli_store *s, const char *path, uint32_t flags, uint64_t required,
+int cli_open(cli *c, cli_store *s, const char *path, uint32_t flags, uint64_t required,
              akv **db_out);
 /* Close, telling a failure unless `code` already is one. Takes NULL. */
 int cli_close(cli *c, cli_store *s, akv *db, int code);
@@ -125,6 +125,8 @@ int cli_fail(cli *c, const char *code, const char *file, uint64_t offset, const 
 int cli_unknown(cli *c);
 /* AKV_OK to CLI_FINE, AKV_ABSENT to CLI_ABSENT, else the failure told. */
 int cli_answer(cli *c, akv_status status);
+/* Bytes to stdout; cli_flush tells whether they got there. */
+void cli_print(const akv_buffer *b);
 /* Flush stdout: a full disk or closed pipe must not pass for success. */
 int cli_flush(cli *c, int code);
 

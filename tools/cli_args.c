@@ -229,7 +229,8 @@ static void args_look_for_json(cli *c)
             c->json = true;
 }
 
-int cli_parse(cli *c, const cli_option *options, int min, int max)
+/* As cli_parse, but for what a failure leaves. */
+static int args_parse(cli *c, const cli_option *options, int min, int max)
 {
     args_common common = {.help = false};
     int         kept   = 0;
@@ -262,4 +263,14 @@ int cli_parse(cli *c, const cli_option *options, int min, int max)
         return cli_usage(c, "too %s arguments: anykv %s wants %s", kept < min ? "few" : "many",
                          c->command->name, *c->command->operands ? c->command->operands : "none");
     return CLI_GO;
+}
+
+int cli_parse(cli *c, const cli_option *options, int min, int max)
+{
+    int code = args_parse(c, options, min, max);
+
+    for (; code != CLI_GO && options->kind != CLI_END; options++)
+        if (options->kind == CLI_PAIRS)
+            akv_buffer_free(options->target);
+    return code;
 }

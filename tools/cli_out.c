@@ -81,6 +81,12 @@ int cli_answer(cli *c, akv_status status)
     return cli_failed(c);
 }
 
+void cli_print(const akv_buffer *b)
+{
+    if (b->len)
+        fwrite(b->data, 1, b->len, stdout);
+}
+
 int cli_flush(cli *c, int code)
 {
     errno = 0;
@@ -133,10 +139,13 @@ akv_status cli_try_open(cli *c, const cli_store *s, const char *path, uint32_t f
     return akv_open(s->engine, path, &opt, db_out);
 }
 
-int cli_open(cli *c, const cli_store *s, const char *path, uint32_t flags, uint64_t required,
+int cli_open(cli *c, cli_store *s, const char *path, uint32_t flags, uint64_t required,
              akv **db_out)
 {
-    return cli_try_open(c, s, path, flags, required, db_out) == AKV_OK ? CLI_GO : cli_failed(c);
+    if (cli_try_open(c, s, path, flags, required, db_out) == AKV_OK)
+        return CLI_GO;
+    akv_buffer_free(&s->pairs);
+    return cli_failed(c);
 }
 
 int cli_close(cli *c, cli_store *s, akv *db, int code)

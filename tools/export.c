@@ -120,7 +120,7 @@ static int export_entry(cli *c, const export_args *a, const cli_record *r, bool 
             out->len--; /* the line end */
     }
     if (code == CLI_FINE)
-        fwrite(out->data, 1, out->len, stdout);
+        cli_print(out);
     return code;
 }
 
@@ -167,7 +167,7 @@ static int export_run(cli *c)
     if (code != CLI_GO)
         return code;
     if (a.hex && (a.format == EXPORT_NDJSON || a.format == EXPORT_JSON))
-        return cli_usage(c, "--hex is for csv and tsv");
+        return cli_close(c, &a.store, NULL, cli_usage(c, "--hex is for csv and tsv"));
     code = cli_open(c, &a.store, c->argv[0], AKV_OPEN_READ_ONLY, AKV_CAP_READ, &db);
     if (code == CLI_GO && c->argc > 1 && strcmp(c->argv[1], "-") != 0 &&
         !freopen(c->argv[1], "w", stdout))

@@ -81,7 +81,7 @@ static int fused_info_print(cli *c, akv *db)
     }
     if (c->json)
         cli_append_text(&out, "}\n");
-    fwrite(out.data, 1, out.len, stdout);
+    cli_print(&out);
     akv_buffer_free(&out);
     akv_stats_free(stats);
     return CLI_FINE;

@@ -48,7 +48,7 @@ static void get_print(const cli *c, const get_args *a, akv *db, akv_slice key,
         if (a->show != CLI_SHOW_RAW || many)
             cli_append_text(&out, "\n");
     }
-    fwrite(out.data, 1, out.len, stdout);
+    cli_print(&out);
     akv_buffer_free(&out);
 }
 
@@ -59,7 +59,7 @@ static void get_print_absent(const cli *c, akv_slice key)
     if (c->json) {
         cli_json_key(&out, key);
         cli_append_text(&out, ",\"absent\":true}\n");
-        fwrite(out.data, 1, out.len, stdout);
+        cli_print(&out);
     } else if (!c->quiet) {
         cli_escape(&out, key);
         fprintf(stderr, "anykv: no key '%.*s'\n", (int)out.len, (const char *)out.data);
@@ -196,6 +196,7 @@ static int put_value(cli *c, akv *db, akv_slice key, akv_slice value, akv_write_
 
     opt->result_out = &result;
     rc              = akv_put(db, key, value, opt);
+    opt->result_out = NULL;
     code            = put_told(c, rc, &result);
     if (!(akv_capabilities(db) & AKV_CAP_WRITE) && (akv_capabilities(db) & AKV_CAP_BUILD)) {
         if (rc == AKV_OK && akv_finish(db) != AKV_OK)
@@ -228,7 +229,8 @@ static int put_run(cli *c)
     if (code != CLI_GO)
         return code;
     if ((c->argc == 3) == (a.file != NULL))
-        return cli_usage(c, "give the value as an argument or by --file");
+        return cli_close(c, &a.store, NULL,
+                         cli_usage(c, "give the value as an argument or by --file"));
     code = put_options(c, &a, &opt);
     if (code == CLI_GO)
         code = cli_key(c, &a.form, c->argv[1], &key);

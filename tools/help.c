@@ -22,7 +22,7 @@ static int version_run(cli *c)
     } else {
         cli_printf(&out, "anykv %s\n%s\n", akv_version(), akv_build_info());
     }
-    fwrite(out.data, 1, out.len, stdout);
+    cli_print(&out);
     akv_buffer_free(&out);
     return cli_flush(c, CLI_FINE);
 }
@@ -60,7 +60,7 @@ static void help_list_json(void)
         cli_append_text(&out, "}");
     }
     cli_append_text(&out, "]\n");
-    fwrite(out.data, 1, out.len, stdout);
+    cli_print(&out);
     akv_buffer_free(&out);
 }
 

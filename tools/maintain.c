@@ -82,7 +82,7 @@ static int verify_open(cli *c, cli_store *store, akv **db_out, akv_error *damage
     if (rc == AKV_OK)
         return CLI_GO;
     cli_warn(c, damage_out);
-    return CLI_FAILED;
+    return cli_close(c, store, NULL, CLI_FAILED);
 }
 
 static int verify_run(cli *c)

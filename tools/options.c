@@ -106,7 +106,7 @@ static int options_print(cli *c, const char *engine, options_style style)
         cli_append_text(&out, "]\n");
     if (style == OPTIONS_MAN)
         cli_append_text(&out, ".El\n");
-    fwrite(out.data, 1, out.len, stdout);
+    cli_print(&out);
     akv_buffer_free(&out);
     return CLI_FINE;
 }
@@ -221,7 +221,7 @@ static int engines_run(cli *c)
         engines_json(&out, infos, n);
     else if (!names)
         engines_table(&out, infos, n);
-    fwrite(out.data, 1, out.len, stdout);
+    cli_print(&out);
     akv_buffer_free(&out);
     return cli_flush(c, CLI_FINE);
 }

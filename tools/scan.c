@@ -74,7 +74,7 @@ static void scan_print(const cli *c, const scan_args *a, akv *db, akv_iter *it, 
         }
         cli_append_text(out, "\n");
     }
-    fwrite(out->data, 1, out->len, stdout);
+    cli_print(out);
 }
 
 static int scan_entries(cli *c, const scan_args *a, akv *db, const akv_scan_options *opt)

@@ -112,9 +112,9 @@ int source_line(cli_source *s)
     return s->failed ? s->failed : code;
 }
 
-bool source_is(akv_slice name, const char *text)
+bool source_same(akv_slice a, akv_slice b)
 {
-    return name.len == strlen(text) && !memcmp(name.data, text, name.len);
+    return a.len == b.len && (!a.len || !memcmp(a.data, b.data, a.len));
 }
 
 /* ------------------------------------------------------------- open to close */

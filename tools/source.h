@@ -53,7 +53,7 @@ void source_begin(cli_source *s);
 int source_take(cli_source *s, size_t n);
 /* The next line without its end into `text`. */
 int  source_line(cli_source *s);
-bool source_is(akv_slice name, const char *text);
+bool source_same(akv_slice a, akv_slice b);
 
 int source_next_ndjson(cli_source *s, cli_record *out);
 int source_next_json(cli_source *s, cli_record *out);

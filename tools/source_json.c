@@ -118,22 +118,23 @@ static int source_expiry(cli_source *s, akv_doc_reader *r, source_fields *f)
 /* One field of {"key":...,"value":...}; `name` lasts for the call only. */
 static int source_field(cli_source *s, akv_doc_reader *r, akv_slice name, source_fields *f)
 {
-    if (source_is(name, "key"))
+    if (source_same(name, akv_str("key")))
         return source_key(s, r, f);
-    if (source_is(name, "value"))
+    if (source_same(name, akv_str("value")))
         return source_value(s, r, f);
-    if (source_is(name, "key_hex")) {
+    if (source_same(name, akv_str("key_hex"))) {
         f->has_key = true;
         return source_coded(s, r, "key_hex", &s->key);
     }
-    if (source_is(name, "value_hex") || source_is(name, "value_base64")) {
+    if (source_same(name, akv_str("value_hex")) || source_same(name, akv_str("value_base64"))) {
         f->is_bytes = true;
-        return source_coded(s, r, source_is(name, "value_hex") ? "value_hex" : "value_base64",
+        return source_coded(s, r,
+                            source_same(name, akv_str("value_hex")) ? "value_hex" : "value_base64",
                             &s->value);
     }
-    if (source_is(name, "encoding"))
+    if (source_same(name, akv_str("encoding")))
         return source_encoding(s, r, f);
-    if (source_is(name, "expiry_ms"))
+    if (source_same(name, akv_str("expiry_ms")))
         return source_expiry(s, r, f);
     return source_fail(s,
                        "unknown field \"%.*s\": key, value, encoding and expiry_ms are known; "
@@ -146,7 +147,7 @@ static int source_own_field(cli_source *s, akv_doc_reader *r, akv_slice name, so
 {
     akv_doc_event event;
 
-    if (source_is(name, s->args->key))
+    if (source_same(name, akv_str(s->args->key)))
         return source_key(s, r, f);
     if (akv_doc_next(r, &event) != AKV_OK || akv_doc_skip(r) != AKV_OK)
         return cli_source_failed(s);

@@ -148,7 +148,7 @@ static int source_row(cli_source *s)
 static size_t source_column(const cli_source *s, const char *name)
 {
     for (size_t i = 0; i < s->columns_n; i++)
-        if (source_is(cli_slice(&s->columns[i]), name))
+        if (source_same(cli_slice(&s->columns[i]), akv_str(name)))
             return i;
     return SOURCE_NONE;
 }

@@ -16,7 +16,7 @@ static int stats_print(cli *c, akv *db, bool openmetrics)
     if (rc == AKV_OK)
         rc = akv_stats_format(stats, format, &out);
     if (rc == AKV_OK) {
-        fwrite(out.data, 1, out.len, stdout);
+        cli_print(&out);
         if (out.len && ((const char *)out.data)[out.len - 1] != '\n')
             putchar('\n');
     }
