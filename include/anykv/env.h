@@ -26,10 +26,10 @@ extern "C" {
 
 typedef struct akv_file akv_file;
 
-#define AKV_FILE_WRITE    1u /* else read-only */
-#define AKV_FILE_CREATE   2u /* with WRITE: make it, mode 0666 less umask */
-#define AKV_FILE_EXCLUDE  4u /* with CREATE: fail with EEXIST if it is there */
-#define AKV_FILE_TRUNCATE 8u /* with WRITE: begin empty */
+#define AKV_FILE_WRITE    1u  /* else read-only */
+#define AKV_FILE_CREATE   2u  /* with WRITE: make it, mode 0666 less umask */
+#define AKV_FILE_EXCLUDE  4u  /* with CREATE: fail with EEXIST if it is there */
+#define AKV_FILE_TRUNCATE 8u  /* with WRITE: begin empty */
 #define AKV_FILE_PRIVATE  16u /* with CREATE: mode 0600 less umask */
 
 typedef enum akv_file_kind {
