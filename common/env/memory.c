@@ -236,8 +236,8 @@ static akv_status memory_walk(memory_env *env, const char *path, memory_place *p
         }
         place->folder = folder;
         place->name   = name;
-        place->node   = memory_find(folder, name, &place->at) ? folder->entries[place->at].node
-                                                              : NULL;
+        place->node =
+            memory_find(folder, name, &place->at) ? folder->entries[place->at].node : NULL;
     }
     return AKV_OK;
 }
@@ -252,20 +252,21 @@ static akv_status memory_failed(int err, const char *path, const char *what)
 /* Make bytes from `from` on writable, with room for `need` in all. */
 static akv_status memory_own(memory_file *f, size_t from, uint64_t need)
 {
-    memory_env   *env    = f->env;
-    memory_node  *node   = f->node;
-    memory_chunk *c      = node->chunk, *fresh;
-    size_t        cap    = c ? c->cap : 0;
-    bool          shared = c && c->refs > 1;
+    memory_env   *env  = f->env;
+    memory_node  *node = f->node;
+    memory_chunk *c    = node->chunk, *fresh;
+    size_t        cap  = c ? c->cap : 0;
 
-    if (shared ? from >= c->mapped && need <= cap : c && need <= cap)
+    if (c && need <= cap && (c->refs == 1 || from >= c->mapped))
         return AKV_OK;
-    if (need > SIZE_MAX / 4)
-        return AKV_FAIL_ERRNO(EFBIG, f->path, AKV_NO_OFFSET, "can't hold %llu bytes",
-                              (unsigned long long)need);
+    if (need > SIZE_MAX / 4) {
+        AKV_FAIL_ERRNO(EFBIG, f->path, AKV_NO_OFFSET, "can't hold %llu bytes",
+                       (unsigned long long)need);
+        return AKV_NOSPACE;
+    }
     if (need > cap)
         cap = need > cap * 2 ? (size_t)need : cap * 2;
-    if (c && !shared) {
+    if (c && c->refs == 1) {
         fresh = akvi_resize(env->allocator, c, sizeof *c + c->cap, sizeof *c + cap);
     } else {
         fresh = akvi_alloc(env->allocator, sizeof *fresh + cap);
@@ -617,10 +618,10 @@ static akv_status memory_path_info(akv_env *base, const char *path, akv_file_inf
 
     akvi_mutex_lock(&env->mu);
     rc = memory_walk(env, path, &place);
-    if (rc == AKV_OK && !place.node)
-        rc = memory_failed(ENOENT, path, "look up");
-    if (rc == AKV_OK)
+    if (rc == AKV_OK && place.node)
         memory_fill_info(env, place.node, info_out);
+    else if (rc == AKV_OK)
+        rc = memory_failed(ENOENT, path, "look up");
     akvi_mutex_unlock(&env->mu);
     return rc;
 }
@@ -784,7 +785,7 @@ static akv_status memory_names(memory_env *env, const char *path, akv_buffer *na
     rc = memory_walk(env, path, &place);
     if (rc == AKV_OK && (!place.node || place.node->kind != AKV_KIND_FOLDER))
         rc = memory_failed(place.node ? ENOTDIR : ENOENT, path, "list the folder");
-    for (size_t i = 0; rc == AKV_OK && i < place.node->n; i++) {
+    for (size_t i = 0; rc == AKV_OK && place.node && i < place.node->n; i++) {
         const char *name = place.node->entries[i].name;
 
         rc = akv_buffer_append(names, name, strlen(name) + 1);
@@ -814,8 +815,8 @@ static akv_status memory_list(akv_env *base, const char *path, int (*each)(void 
 
 static akv_status memory_sync_folder(akv_env *base, const char *path)
 {
-    akv_file_info info;
-    akv_status    rc = memory_path_info(base, path, &info);
+    akv_file_info info = {0};
+    akv_status    rc   = memory_path_info(base, path, &info);
 
     if (rc == AKV_OK && info.kind != AKV_KIND_FOLDER)
         rc = memory_failed(ENOTDIR, path, "sync the folder");
@@ -888,21 +889,21 @@ void akv_env_memory_advance(akv_env *env, uint64_t ms)
 void akv_env_memory_free(akv_env *base)
 {
     memory_env  *env = memory_env_of(base);
-    memory_node *at;
+    memory_node *at, *last;
 
     if (!env)
         return;
-    /* Down to a folder's last entry, and up again when it is empty. */
-    for (at = env->root; at;) {
-        memory_node *last = at->n > 0 ? at->entries[at->n - 1].node : NULL;
-
-        if (last && last->kind == AKV_KIND_FOLDER && last->n > 0) {
-            at = last;
-        } else if (last) {
-            memory_leave(env, at, at->n - 1);
-        } else {
+    /* Down while a folder's last entry is a folder that holds something, and
+     * up from an empty one. */
+    at = env->root;
+    while (at->n > 0 || at->parent) {
+        last = at->n > 0 ? at->entries[at->n - 1].node : NULL;
+        if (!last)
             at = at->parent;
-        }
+        else if (last->n > 0)
+            at = last;
+        else
+            memory_leave(env, at, at->n - 1);
     }
     memory_node_drop(env, env->root);
     akvi_mutex_destroy(&env->mu);

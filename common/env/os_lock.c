@@ -28,9 +28,8 @@ static int os_lock_set(int fd, short kind)
 
     if (fcntl(fd, F_OFD_SETLK, &l) == 0)
         return 0;
-    if (errno != EINVAL)
+    if (errno != EINVAL) /* which a kernel without them says */
         return errno;
-    /* A kernel without them. */
 #endif
     while (flock(fd, how | LOCK_NB) != 0)
         if (errno != EINTR)

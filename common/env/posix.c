@@ -129,8 +129,8 @@ static akv_status posix_write_at(akv_file *file, const void *buf, size_t len, ui
         if (n < 0 && errno == EINTR)
             continue;
         if (n <= 0)
-            return AKV_FAIL_ERRNO(n < 0 ? errno : EIO, f->path, off + done,
-                                  "can't write %zu bytes", len - done);
+            return AKV_FAIL_ERRNO(n < 0 ? errno : EIO, f->path, off + done, "can't write %zu bytes",
+                                  len - done);
         done += (size_t)n;
     }
     return AKV_OK;
@@ -195,32 +195,41 @@ static akv_status posix_truncate(akv_file *file, uint64_t size)
     return AKV_OK;
 }
 
+/* Returns 0 or an errno. posix_fallocate won't do: it moves the file's end. */
+static int posix_reserve(int fd, off_t size)
+{
+#if defined FALLOC_FL_KEEP_SIZE
+    return fallocate(fd, FALLOC_FL_KEEP_SIZE, 0, size) == 0 ? 0 : errno;
+#elif defined F_PREALLOCATE
+    struct stat st;
+    fstore_t    room = {.fst_flags = F_ALLOCATEALL, .fst_posmode = F_PEOFPOSMODE};
+
+    if (fstat(fd, &st) != 0)
+        return errno;
+    if (size <= st.st_size)
+        return 0;
+    room.fst_length = size - st.st_size;
+    return fcntl(fd, F_PREALLOCATE, &room) == 0 ? 0 : errno;
+#else
+    (void)fd;
+    (void)size;
+    return EOPNOTSUPP;
+#endif
+}
+
 static akv_status posix_allocate(akv_file *file, uint64_t size)
 {
-    posix_file *f   = posix_of(file);
-    int         err = EOPNOTSUPP;
+    posix_file *f = posix_of(file);
+    int         err;
 
     if (size == 0)
         return AKV_OK;
     if (size > INT64_MAX)
         return AKV_FAIL_ERRNO(EFBIG, f->path, size, "can't reserve room");
-    /* posix_fallocate moves the file's end, so it can't stand in for these. */
-#if defined FALLOC_FL_KEEP_SIZE
     do
-        err = fallocate(f->fd, FALLOC_FL_KEEP_SIZE, 0, (off_t)size) == 0 ? 0 : errno;
+        err = posix_reserve(f->fd, (off_t)size);
     while (err == EINTR);
-#elif defined F_PREALLOCATE
-    struct stat st;
-    fstore_t    room = {.fst_flags = F_ALLOCATEALL, .fst_posmode = F_PEOFPOSMODE};
-
-    if (fstat(f->fd, &st) != 0)
-        return posix_failed(f->path, "tell the size");
-    room.fst_length = (off_t)size - st.st_size;
-    if (room.fst_length <= 0)
-        return AKV_OK;
-    err = fcntl(f->fd, F_PREALLOCATE, &room) == 0 ? 0 : errno;
-#endif
-    if (err == EOPNOTSUPP || err == ENOTSUP || err == ENOSYS || err == EINVAL)
+    if (err == EOPNOTSUPP || err == ENOSYS || err == EINVAL)
         return AKV_FAIL_AT(AKV_UNSUPPORTED, f->path, AKV_NO_OFFSET,
                            "this file system can't reserve room");
     return err == 0 ? AKV_OK : AKV_FAIL_ERRNO(err, f->path, size, "can't reserve room");

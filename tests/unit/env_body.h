@@ -24,10 +24,10 @@ static akv_env *body_env;       /* under test */
 static char     body_root[512]; /* an empty folder of it, new for each test */
 
 /* AKV_IO with this errno. */
-#define assert_errno(err, call)                                    \
-    do {                                                           \
-        assert_status(AKV_IO, call);                               \
-        assert_int_equal(akvi_pending_error()->os_errno, (err));   \
+#define assert_errno(err, call)                                  \
+    do {                                                         \
+        assert_status(AKV_IO, call);                             \
+        assert_int_equal(akvi_pending_error()->os_errno, (err)); \
     } while (0)
 
 /* A path below the root; 16 rotating buffers. */
@@ -529,8 +529,8 @@ static void test_env_clocks_go_forward(void **state)
 
 typedef struct body_worker {
     pthread_t thread;
-    int       id;
     akv_file *shared;
+    int       id;
     int       failed; /* cmocka's asserts are for the main thread */
 } body_worker;
 
@@ -592,28 +592,29 @@ static void test_env_threads_append_whole_records(void **state)
     body_close(file);
 }
 
-#define BODY_TESTS                                                      \
-    cmocka_unit_test(test_env_a_missing_file_is_enoent),                \
-    cmocka_unit_test(test_env_open_flags_do_what_they_say),             \
-    cmocka_unit_test(test_env_private_files_are_for_their_owner),       \
-    cmocka_unit_test(test_env_reads_what_was_written),                  \
-    cmocka_unit_test(test_env_a_hole_reads_as_zeroes),                  \
-    cmocka_unit_test(test_env_append_goes_to_the_end),                  \
-    cmocka_unit_test(test_env_a_file_open_to_read_refuses_writes),      \
-    cmocka_unit_test(test_env_allocate_keeps_the_size),                 \
-    cmocka_unit_test(test_env_info_tells_kind_size_and_identity),       \
-    cmocka_unit_test(test_env_rename_replaces_and_open_files_live_on),  \
-    cmocka_unit_test(test_env_rename_of_folders_moves_what_is_inside),  \
-    cmocka_unit_test(test_env_link_is_a_second_name),                   \
-    cmocka_unit_test(test_env_a_removed_file_lives_while_open),         \
-    cmocka_unit_test(test_env_folders_go_only_when_empty),              \
-    cmocka_unit_test(test_env_list_names_everything_once),              \
-    cmocka_unit_test(test_env_a_mapping_outlives_rename_and_remove),    \
-    cmocka_unit_test(test_env_a_mapping_lies_within_the_file),          \
-    cmocka_unit_test(test_env_locks_tell_opens_apart_and_name_the_holder), \
-    cmocka_unit_test(test_env_a_lock_is_the_files_not_the_names),       \
-    cmocka_unit_test(test_env_clocks_go_forward),                       \
-    cmocka_unit_test(test_env_threads_append_whole_records)
+static const struct CMUnitTest body_tests[] = {
+    cmocka_unit_test(test_env_a_missing_file_is_enoent),
+    cmocka_unit_test(test_env_open_flags_do_what_they_say),
+    cmocka_unit_test(test_env_private_files_are_for_their_owner),
+    cmocka_unit_test(test_env_reads_what_was_written),
+    cmocka_unit_test(test_env_a_hole_reads_as_zeroes),
+    cmocka_unit_test(test_env_append_goes_to_the_end),
+    cmocka_unit_test(test_env_a_file_open_to_read_refuses_writes),
+    cmocka_unit_test(test_env_allocate_keeps_the_size),
+    cmocka_unit_test(test_env_info_tells_kind_size_and_identity),
+    cmocka_unit_test(test_env_rename_replaces_and_open_files_live_on),
+    cmocka_unit_test(test_env_rename_of_folders_moves_what_is_inside),
+    cmocka_unit_test(test_env_link_is_a_second_name),
+    cmocka_unit_test(test_env_a_removed_file_lives_while_open),
+    cmocka_unit_test(test_env_folders_go_only_when_empty),
+    cmocka_unit_test(test_env_list_names_everything_once),
+    cmocka_unit_test(test_env_a_mapping_outlives_rename_and_remove),
+    cmocka_unit_test(test_env_a_mapping_lies_within_the_file),
+    cmocka_unit_test(test_env_locks_tell_opens_apart_and_name_the_holder),
+    cmocka_unit_test(test_env_a_lock_is_the_files_not_the_names),
+    cmocka_unit_test(test_env_clocks_go_forward),
+    cmocka_unit_test(test_env_threads_append_whole_records),
+};
 
 /* Give each test a folder of its own. */
 static int body_setup(void **state)
@@ -630,18 +631,17 @@ static int body_setup(void **state)
 }
 
 /* Run them on `env`, in the empty folder `root` of it, and then `more`. */
-static int body_run(const char *name, akv_env *env, const char *root,
-                    const struct CMUnitTest *more, size_t more_n)
+static int body_run(const char *name, akv_env *env, const char *root, const struct CMUnitTest *more,
+                    size_t more_n)
 {
-    const struct CMUnitTest body[] = {BODY_TESTS};
-    const size_t            body_n = AKVI_ARRAY_N(body);
-    struct CMUnitTest       all[64];
+    const size_t      body_n = AKVI_ARRAY_N(body_tests);
+    struct CMUnitTest all[64];
 
     if (body_n + more_n > AKVI_ARRAY_N(all))
         return 1;
     body_env = env;
     snprintf(body_root, sizeof body_root, "%s", root);
-    memcpy(all, body, sizeof body);
+    memcpy(all, body_tests, sizeof body_tests);
     memcpy(all + body_n, more, more_n * sizeof *more);
     for (size_t i = 0; i < body_n; i++)
         all[i].setup_func = body_setup;

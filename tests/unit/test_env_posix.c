@@ -215,8 +215,8 @@ static int posix_test_fill(const char *path)
     static uint8_t data[1500];
     akv_file      *file;
 
-    if (posix_test_env->ops->open(posix_test_env, path, AKV_FILE_WRITE | AKV_FILE_CREATE,
-                                  &file) != AKV_OK)
+    if (posix_test_env->ops->open(posix_test_env, path, AKV_FILE_WRITE | AKV_FILE_CREATE, &file) !=
+        AKV_OK)
         return 1;
     if (file->ops->append(file, data, 1000) != AKV_OK)
         return 2;
