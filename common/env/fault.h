@@ -37,16 +37,16 @@ typedef enum akvi_fault_how {
 } akvi_fault_how;
 
 typedef struct akvi_fault_plan {
-    uint32_t       kinds;  /* AKVI_FAULT_* that count */
-    uint64_t       nth;    /* the first call that fails, from 1; 0: none */
-    uint64_t       times;  /* how many fail; 0: all from there on */
-    int            err;    /* EIO, ENOSPC, ... */
+    uint32_t       kinds; /* AKVI_FAULT_* that count */
+    uint64_t       nth;   /* the first call that fails, from 1; 0: none */
+    uint64_t       times; /* how many fail; 0: all from there on */
+    int            err;   /* EIO, ENOSPC, ... */
     akvi_fault_how how;
 } akvi_fault_plan;
 
 AKVI_MUST_USE akv_status akvi_fault_new(akv_env *base, const akv_allocator *allocator,
                                         akv_env **env_out);
-void akvi_fault_free(akv_env *env); /* all its files closed; takes NULL */
+void                     akvi_fault_free(akv_env *env); /* all its files closed; takes NULL */
 /* Set the plan and begin to count at 0. */
 void akvi_fault_plan_set(akv_env *env, const akvi_fault_plan *plan);
 /* Calls counted since, and how many of them were made to fail. */
