@@ -23,6 +23,9 @@ FUZZ_SECONDS ?= 60
 FUZZ_CC ?= clang
 
 comma := ,
+# One short line a step; V=1 shows the commands.
+Q   := $(if $(V),,@)
+say  = $(if $(V),,@printf '  %-5s %s\n' $(1) $(2))
 ABI   := 0
 VER   := $(shell sed -n 's/^\#define AKV_VERSION_TEXT *"\(.*\)"/\1/p' $(S)/include/anykv/anykv.h)
 # A sanitized build lives in a folder of its own, so both can stand.
@@ -111,7 +114,7 @@ help:
 ## make fuzz       the fuzz targets over their corpora; FUZZ_SECONDS each
 ## make clean
 ## Variables: ENGINES="fused memory"  SAN=address,undefined  SAN=thread  CC  CFLAGS
-##            BUILD=DIR  JOBS=N  DEPS=install (install what is missing)
+##            BUILD=DIR  JOBS=N  V=1 (show commands)  DEPS=install (install what is missing)
 
 # Settings that objects depend on: a changed one rebuilds just what it reaches.
 define stamp
@@ -124,41 +127,49 @@ $(eval $(call stamp,$(OUT)/engines.stamp,$(ENGINES) $(LIBS)))
 
 $(OUT)/obj/%.o: $(S)/%.c $(OUT)/flags.stamp
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) -MMD -MP -c $< -o $@
+	$(call say,CC,$@)
+	$(Q)$(CC) $(ALL_CFLAGS) -MMD -MP -c $< -o $@
 
 # registry.c names the engines of a build; the archive of one engine has its own.
 engine_defs = $(foreach e,$(1),-DAKVI_ENGINE_$(shell echo $(e) | tr a-z A-Z)=1)
 $(OUT)/obj/engines/registry.o: $(S)/engines/registry.c $(OUT)/flags.stamp $(OUT)/engines.stamp
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) $(call engine_defs,$(ENGINES)) -MMD -MP -c $< -o $@
+	$(call say,CC,$@)
+	$(Q)$(CC) $(ALL_CFLAGS) $(call engine_defs,$(ENGINES)) -MMD -MP -c $< -o $@
 $(OUT)/obj/engines/registry-%.o: $(S)/engines/registry.c $(OUT)/flags.stamp
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) $(call engine_defs,$*) -MMD -MP -c $< -o $@
+	$(call say,CC,$@)
+	$(Q)$(CC) $(ALL_CFLAGS) $(call engine_defs,$*) -MMD -MP -c $< -o $@
 
 $(static): $(lib_obj) $(OUT)/obj/engines/registry.o $(OUT)/engines.stamp
 	@rm -f $@
-	$(AR) rcs $@ $(filter %.o,$^)
+	$(call say,AR,$@)
+	$(Q)$(AR) rcs $@ $(filter %.o,$^)
 
 $(shared): $(lib_obj) $(OUT)/obj/engines/registry.o $(S)/common/front/exports.map $(OUT)/engines.stamp
-	$(CC) $(ALL_CFLAGS) $(LDFLAGS) -shared -Wl,-soname,libanykv.so.$(ABI) \
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -shared -Wl,-soname,libanykv.so.$(ABI) \
 	    -Wl,--version-script=$(S)/common/front/exports.map -Wl,-z,nodelete $(if $(SAN),,-Wl$(comma)-z$(comma)defs) \
 	    -o $@ $(filter %.o,$^) $(LIBS)
-	ln -sf $(@F) $(OUT)/libanykv.so.$(ABI)
-	ln -sf $(@F) $(OUT)/libanykv.so
+	$(Q)ln -sf $(@F) $(OUT)/libanykv.so.$(ABI)
+	$(Q)ln -sf $(@F) $(OUT)/libanykv.so
 
 define engine_archive
 $(OUT)/libanykv-$(1).a: $(call obj,$(common_src) $(call engine_src,$(1))) $(OUT)/obj/engines/registry-$(1).o
 	@rm -f $$@
-	$$(AR) rcs $$@ $$^
+	$$(call say,AR,$$@)
+	$$(Q)$$(AR) rcs $$@ $$^
 endef
 $(foreach e,$(ENGINES),$(eval $(call engine_archive,$(e))))
 
 $(conflib): $(call obj,$(conf_src))
 	@rm -f $@
-	$(AR) rcs $@ $^
+	$(call say,AR,$@)
+	$(Q)$(AR) rcs $@ $^
 
 $(OUT)/anykv: $(call obj,$(tool_src)) $(static)
-	$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
 
 # ---------------------------------------------------------- pkg-config files
 
@@ -168,9 +179,9 @@ pc_fill = sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$(LIBDIR)|' -e 's|@INCLU
 
 $(eval $(call stamp,$(OUT)/pc.stamp,$(PREFIX) $(LIBDIR) $(INCLUDEDIR) $(PKGS)))
 $(OUT)/anykv.pc: $(pc_template) $(OUT)/pc.stamp
-	$(call pc_fill,anykv,anykv,$(PKGS))
+	$(Q)$(call pc_fill,anykv,anykv,$(PKGS))
 $(OUT)/anykv-%.pc: $(pc_template) $(OUT)/pc.stamp
-	$(call pc_fill,anykv-$*,anykv-$*,$(sort $(PKGS_common) $(PKGS_optional) $(PKGS_$*)))
+	$(Q)$(call pc_fill,anykv-$*,anykv-$*,$(sort $(PKGS_common) $(PKGS_optional) $(PKGS_$*)))
 
 # ---------------------------------------------------------------------- tests
 
@@ -194,19 +205,24 @@ endif
 
 $(OUT)/tests/unit/%: $(OUT)/obj/tests/unit/%.o $(OUT)/obj/tests/testing.o $(static)
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ $(cmocka_libs) $(LIBS)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ $(cmocka_libs) $(LIBS)
 $(OUT)/tests/conformance/%: $(OUT)/obj/tests/conformance/%.o $(conflib) $(static)
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
 $(OUT)/tests/crash/%: $(OUT)/obj/tests/crash/%.o $(static)
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
 $(OUT)/tests/fuzz/replay_%: $(OUT)/obj/tests/fuzz/fuzz_%.o $(OUT)/obj/tests/fuzz/replay.o $(static)
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
 $(OUT)/examples/%: $(OUT)/obj/examples/%.o $(conflib) $(static)
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
 
 build-tests: build-all $(filter-out %.sh,$(tests)) $(example_prog)
 
@@ -240,10 +256,12 @@ bench_peers := lmdb sqlite3 libcdb
 bench_libs  := $(shell $(PKG_CONFIG) --libs $(bench_peers) 2>/dev/null)
 $(OUT)/bench/interface_cost: $(OUT)/obj/bench/interface_cost.o $(shared)
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $< -L$(OUT) -lanykv -Wl,-rpath,$(abspath $(OUT)) $(LIBS)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $< -L$(OUT) -lanykv -Wl,-rpath,$(abspath $(OUT)) $(LIBS)
 $(OUT)/bench/bench: $(filter-out %/interface_cost.o,$(call obj,$(bench_src))) $(shared)
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $(filter %.o,$^) -L$(OUT) -lanykv -Wl,-rpath,$(abspath $(OUT)) $(bench_libs) $(LIBS)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $(filter %.o,$^) -L$(OUT) -lanykv -Wl,-rpath,$(abspath $(OUT)) $(bench_libs) $(LIBS)
 
 bench: deps-bench
 	@$(MAKE) --no-print-directory -f $(S)/Makefile build-bench
@@ -301,12 +319,15 @@ fuzz_prog  := $(patsubst $(S)/tests/fuzz/%.c,$(BUILD)/fuzz/%,$(fuzz_src))
 build-fuzz: $(fuzz_prog)
 $(BUILD)/fuzz/obj/%.o: $(S)/%.c
 	@mkdir -p $(@D)
-	$(FUZZ_CC) $(fuzz_flags) $(call engine_defs,$(ENGINES)) -pthread -MMD -MP -c $< -o $@
+	$(call say,CC,$@)
+	$(Q)$(FUZZ_CC) $(fuzz_flags) $(call engine_defs,$(ENGINES)) -pthread -MMD -MP -c $< -o $@
 $(BUILD)/fuzz/libanykv.a: $(filter-out $(BUILD)/fuzz/obj/tests/%,$(fuzz_obj))
 	@rm -f $@
-	$(AR) rcs $@ $^
+	$(call say,AR,$@)
+	$(Q)$(AR) rcs $@ $^
 $(BUILD)/fuzz/fuzz_%: $(BUILD)/fuzz/obj/tests/fuzz/fuzz_%.o $(BUILD)/fuzz/libanykv.a
-	$(FUZZ_CC) -fsanitize=fuzzer,address,undefined -o $@ $^ $(LIBS)
+	$(call say,LINK,$@)
+	$(Q)$(FUZZ_CC) -fsanitize=fuzzer,address,undefined -o $@ $^ $(LIBS)
 
 clean:
 	rm -rf $(BUILD)
