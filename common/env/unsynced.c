@@ -371,8 +371,10 @@ static akv_status unsynced_folder_at(akvi_unsynced *u, const char *path,
 
     if (rc != AKV_OK)
         return rc;
-    if (info.kind != AKV_KIND_FOLDER)
-        return AKV_FAIL_ERRNO(ENOTDIR, path, AKV_NO_OFFSET, "can't find what is in it");
+    if (info.kind != AKV_KIND_FOLDER) {
+        AKV_FAIL_ERRNO(ENOTDIR, path, AKV_NO_OFFSET, "can't find what is in it");
+        return AKV_IO;
+    }
     for (f = u->folders; f; f = f->next)
         if (!f->gone && f->device == info.device && f->inode == info.inode)
             break;
