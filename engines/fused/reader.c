@@ -239,6 +239,19 @@ akv_status akv_fused_objects(const akv_fused *fused,
     return akvi_call_end(st, "fused");
 }
 
+bool akvi_fused_give(void *out, const void *from, size_t size)
+{
+    size_t room;
+
+    memcpy(&room, out, sizeof room);
+    if (room < 2 * sizeof room)
+        return false;
+    memset(out, 0, room);
+    memcpy(out, from, room < size ? room : size);
+    memcpy(out, &room, sizeof room);
+    return true;
+}
+
 void akvi_fused_info(const akv_fused *f, akv_fused_info *info_out)
 {
     akv_fused_info info = AKV_FUSED_INFO_INIT;
@@ -266,11 +279,14 @@ void akvi_fused_info(const akv_fused *f, akv_fused_info *info_out)
 
 akv_status akv_fused_info_get(const akv_fused *fused, akv_fused_info *info_out)
 {
+    akv_fused_info info;
+
     akvi_call_begin();
-    if (!fused || !info_out || info_out->size != sizeof *info_out)
-        return akvi_call_end(AKV_FAIL(AKV_MISUSE, "a reader or akv_fused_info is NULL, or its size "
-                                                  "is not set"),
+    if (!fused || !info_out)
+        return akvi_call_end(AKV_FAIL(AKV_MISUSE, "a reader or akv_fused_info is NULL"), "fused");
+    akvi_fused_info(fused, &info);
+    if (!akvi_fused_give(info_out, &info, sizeof info))
+        return akvi_call_end(AKV_FAIL(AKV_MISUSE, "the size of akv_fused_info is not set"),
                              "fused");
-    akvi_fused_info(fused, info_out);
     return AKV_OK;
 }

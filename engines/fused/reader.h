@@ -75,6 +75,10 @@ AKVI_MUST_USE akv_status akvi_fused_check_object(const akv_fused *f, uint64_t of
 
 void akvi_fused_info(const akv_fused *f, akv_fused_info *info_out);
 
+/* Fill a caller's struct, whose first field says how much of ours it knows.
+ * False when that says nothing. */
+bool akvi_fused_give(void *out, const void *from, size_t size);
+
 /* cursor.c */
 AKVI_MUST_USE akv_status akvi_fused_cursor_move(akv_fused_cursor *c, akv_move move, akv_slice key,
                                                 bool check);

@@ -9,6 +9,7 @@
  */
 #include "engines/fused/reader.h"
 
+#include "common/base/options.h"
 #include "common/codec/crc.h"
 #include "engines/fused/offsets.h"
 
@@ -275,18 +276,21 @@ akv_status akvi_fused_verify(const akv_fused *f, const akv_job_options *opt,
 akv_status akv_fused_verify(const akv_fused *fused, const akv_job_options *opt,
                             akv_fused_report *report_out)
 {
-    akv_job_options  plain = AKV_JOB_OPTIONS_INIT;
-    akv_fused_report report;
-    akv_status       st;
+    akv_job_options  own    = AKV_JOB_OPTIONS_INIT;
+    akv_fused_report report = AKV_FUSED_REPORT_INIT;
+    akv_status       st     = AKV_OK;
 
     akvi_call_begin();
-    if (!fused || (opt && opt->size != sizeof *opt) ||
-        (report_out && report_out->size != sizeof *report_out))
-        return akvi_call_end(AKV_FAIL(AKV_MISUSE, "a reader is NULL, or the size of options or "
-                                                  "report is not set"),
-                             "fused");
-    st = akvi_fused_verify(fused, opt ? opt : &plain, &report);
+    if (!fused)
+        return akvi_call_end(AKV_FAIL(AKV_MISUSE, "the reader is NULL"), "fused");
+    if (report_out && !akvi_fused_give(report_out, &report, sizeof report))
+        st = AKV_FAIL(AKV_MISUSE, "the size of akv_fused_report is not set");
+    else if (opt)
+        st = akvi_options_copy(&own, sizeof own, opt, "akv_job_options");
+    if (st != AKV_OK)
+        return akvi_call_end(st, "fused");
+    st = akvi_fused_verify(fused, &own, &report);
     if (report_out)
-        *report_out = report;
+        (void)akvi_fused_give(report_out, &report, sizeof report);
     return akvi_call_end(st, "fused");
 }

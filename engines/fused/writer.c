@@ -438,12 +438,12 @@ uint64_t akv_fused_writer_keys(const akv_fused_writer *writer)
 
 akv_status akv_fused_build(akv_fused_writer *writer, const char *path, const akv_job_options *opt)
 {
-    akv_job_options plain = AKV_JOB_OPTIONS_INIT;
-    akv_status      st    = writer_check(writer, akv_bytes(NULL, 0), path);
+    akv_job_options own = AKV_JOB_OPTIONS_INIT;
+    akv_status      st  = writer_check(writer, akv_bytes(NULL, 0), path);
 
-    if (st == AKV_OK && opt && opt->size != sizeof *opt)
-        st = AKV_FAIL(AKV_MISUSE, "the size of akv_job_options is not set");
+    if (st == AKV_OK && opt)
+        st = akvi_options_copy(&own, sizeof own, opt, "akv_job_options");
     if (st == AKV_OK)
-        st = akvi_fused_build(writer, path, false, opt ? opt : &plain);
+        st = akvi_fused_build(writer, path, false, &own);
     return akvi_call_end(st, "fused");
 }

@@ -651,6 +651,28 @@ static void test_fused_calls_refuse_null(void **state)
     assert_int_equal(akv_fused_count(NULL), 0);
 }
 
+/* A program built against an older header knows fewer fields. */
+static void test_fused_info_fits_older_and_newer_callers(void **state)
+{
+    const model *m = *state;
+    struct {
+        akv_fused_info info;
+        uint64_t       more;
+    } newer              = {AKV_FUSED_INFO_INIT, 7};
+    akv_fused_info older = AKV_FUSED_INFO_INIT;
+
+    older.size  = offsetof(akv_fused_info, num_objects);
+    older.flags = 77;
+    assert_ok(akv_fused_info_get(m->f, &older));
+    assert_int_equal(older.num_keys, m->n);
+    assert_int_equal(older.flags, 77);
+    assert_int_equal(older.size, offsetof(akv_fused_info, num_objects));
+    newer.info.size = sizeof newer;
+    assert_ok(akv_fused_info_get(m->f, &newer.info));
+    assert_int_equal(newer.info.keys, m->n);
+    assert_int_equal(newer.more, 0);
+}
+
 static int progress_stops(void *user, uint64_t done, uint64_t total, const char *unit)
 {
     assert_true(done <= total);
@@ -725,6 +747,7 @@ int main(void)
         cmocka_unit_test(test_fused_reader_serves_many_threads),
         cmocka_unit_test(test_fused_open_says_what_is_wrong),
         cmocka_unit_test(test_fused_calls_refuse_null),
+        cmocka_unit_test(test_fused_info_fits_older_and_newer_callers),
         cmocka_unit_test(test_fused_verify_can_be_cancelled),
         cmocka_unit_test(test_fused_open_gives_all_memory_back_when_it_runs_out),
     };
