@@ -131,20 +131,20 @@ static int export_entries(cli *c, const export_args *a, akv *db)
     int              code  = CLI_FINE;
     bool             first = true;
     akv_iter        *it;
-    akv_status       rc;
+    akv_status       rc = AKV_OK;
 
     opt.prefix = akv_str(a->prefix);
     if (akv_scan(db, &opt, &it) != AKV_OK)
         return cli_failed(c);
     export_head(a);
-    while (code == CLI_FINE && (rc = akv_iter_next(it)) != AKV_END) {
+    while (code == CLI_FINE && (rc = akv_iter_next(it)) == AKV_OK && !ferror(stdout)) {
         cli_record r = cli_record_of(db, akv_iter_key(it), akv_iter_item(it));
 
-        code  = rc != AKV_OK ? cli_failed(c) : export_entry(c, a, &r, first, &out);
+        code  = export_entry(c, a, &r, first, &out);
         first = false;
-        if (ferror(stdout))
-            break;
     }
+    if (code == CLI_FINE && rc < 0)
+        code = cli_failed(c);
     if (a->format == EXPORT_JSON && code == CLI_FINE)
         fputs("]\n", stdout);
     akv_iter_free(it);

@@ -62,4 +62,34 @@ echo 'not a store' >text.fsdb
 run fused info text.fsdb
 exits "another kind of file fails" 3
 
+# Damaged and hostile files: no command falls over, and verify tells where.
+for file in "$root"/tests/data/fused/x_*.fsdb; do
+    name=$(basename "$file")
+    for c in scan export count stats "fused info"; do
+        read -ra words <<<"$c"
+        run "${words[@]}" "$file"
+        ok "$c of $name ends as it should" test "$code" -le 3
+        [ "$code" = 3 ] && has "$c of $name says why" "$name" "$err"
+    done
+    run verify -e fused "$file"
+    case $name in
+    x_flags_pad_reserved.fsdb | x_gap_before_index.fsdb | x_trailing_covered.fsdb)
+        exits "verify of $name finds no fault" 0
+        ;;
+    *)
+        exits "verify of $name finds a fault" 3
+        has "and tells where in $name" "at offset" "$err"
+        ;;
+    esac
+done
+
+# What can be read of a damaged file can be copied out of it.
+run convert "$root/tests/data/fused/x_offset_out_of_bounds.fsdb" -e fused rest.fsdb
+exits "convert of a damaged file fails" 3
+run convert --salvage "$root/tests/data/fused/x_offset_out_of_bounds.fsdb" -e fused rest.fsdb
+exits "convert --salvage copies the rest" 0
+has "and says what it left out" "1 left out: unreadable" "$out"
+run verify rest.fsdb
+exits "into a sound file" 0
+
 done_testing
