@@ -173,7 +173,7 @@ ok "and leaves the old file as well" cmp -s n.fsdb before
 is "and nothing beside it" "" "$(find . -name 'n.fsdb?*')"
 
 # a long input, to cross the reader's blocks and batches
-{ for ((i = 0; i < 20000; i++)); do printf '{"key":"%06d","value":"%0100d"}\n' $i $i; done; } >long.ndjson
+numbered_lines 20000 >long.ndjson
 run import -e fused long.fsdb long.ndjson --json
 exits "a long input is fine" 0
 json "import --json is JSON" "$out"

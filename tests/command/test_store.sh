@@ -103,7 +103,8 @@ has "which names what lacks" "write" "$err"
 
 # scan
 run scan s.fsdb
-is "scan prints all in order" $'a\t1\nb:1\t"one"\nb:2\t"two\\nlines"\nb:3\t{"x":"é"}\n\\xff\t"/wA="' "$out"
+is "scan prints all in order" \
+    $'a\t1\nb:1\t"one"\nb:2\t"two\\nlines"\nb:3\t{"x":"é"}\n\\xff\t"/wA="' "$out"
 run scan s.fsdb --prefix b: --keys-only --reverse --limit 2
 is "prefix, reverse, limit" $'b:3\nb:2' "$out"
 run scan s.fsdb --lower b:2 --upper b:3 --keys-only
@@ -201,7 +202,7 @@ if [ -c /dev/full ]; then
 else
     skip "output onto a full disk is a failure" "no /dev/full"
 fi
-{ for ((i = 0; i < 3000; i++)); do printf '{"key":"%06d","value":"%0100d"}\n' $i $i; done; } >big.ndjson
+numbered_lines 3000 >big.ndjson
 (
     trap '' XFSZ
     ulimit -f 64

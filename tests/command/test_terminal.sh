@@ -7,7 +7,7 @@
 . "$(dirname "$0")/lib"
 need fused
 
-{ for ((i = 0; i < 5000; i++)); do printf '{"key":"%06d","value":"%0100d"}\n' $i $i; done; } >in.ndjson
+numbered_lines 5000 >in.ndjson
 if script --version 2>/dev/null | grep -q util-linux; then
     on_terminal() { script -qec "$*" /dev/null </dev/null; }
     has "fused build shows a bar" "ETA" "$(on_terminal "'$ANYKV' fused build a.fsdb -i in.ndjson")"
@@ -31,9 +31,9 @@ exec 9>pipe
 head -n 100 in.ndjson >&9
 sleep 0.2
 kill -TERM $pid
+exec 9>&-
 wait $pid
 is "an interrupted build is a failure" 3 $?
-exec 9>&-
 ok "which leaves the old file" cmp -s b.fsdb before.fsdb
 is "and nothing beside it" "" "$(find . -name 'b.fsdb?*')"
 

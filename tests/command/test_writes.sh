@@ -75,14 +75,18 @@ is "and keeps what was there" $'moon\tSelene\nadded\tlate' "$out"
 run import m.db --replace --format tsv < <(printf 'key\tvalue\nonly\tone\n')
 run count m.db
 is "--replace drops it" 1 "$out"
-run import m.db < <(printf '{"key":"x","value":1}\n{"key":"y","value":{"z":2}}\n{"key":"s","value":"t"}\n')
+run import m.db < <(
+    printf '{"key":"x","value":1}\n{"key":"y","value":{"z":2}}\n{"key":"s","value":"t"}\n'
+)
 run export m.db
 has "documents are tagged" '{"key":"y","value":{"z":2},"encoding":"json"}' "$out"
 has "strings are not" '{"key":"s","value":"t"}' "$out"
 run import m.db --values msgpack < <(printf '{"key":"p","value":[1]}\n')
 run get m.db p --format hex
 is "--values msgpack packs" 9101 "$out"
-run import m.db --values json < <(printf '{"key":"p","value":"s"}\n{"key":"q","value":[1],"encoding":"msgpack"}\n')
+run import m.db --values json < <(
+    printf '{"key":"p","value":"s"}\n{"key":"q","value":[1],"encoding":"msgpack"}\n'
+)
 run get m.db p q --format raw
 is "--values json makes documents" $'p\t"s"\nq\t[1]' "$out"
 run import m.db --values raw < <(printf '{"key":"r","value":[1]}\n')
