@@ -161,7 +161,8 @@ static akv_status check_condition(const akv *db, const akv_write_options *opt)
 
 static uint64_t check_op_needs(const akv *db, akv_op_kind kind, const akv_write_options *opt)
 {
-    bool     building = (akvi_caps(db) & AKV_CAP_BUILD) && kind == AKV_OP_PUT;
+    bool     building = (akvi_caps(db) & AKV_CAP_BUILD) != 0 &&
+                        (kind == AKV_OP_PUT || kind == AKV_OP_DELETE);
     uint64_t caps     = building ? 0 : AKV_CAP_WRITE;
 
     if (kind == AKV_OP_DELETE_RANGE)
@@ -196,7 +197,7 @@ akv_status akvi_op_make(akv *db, akv_op_kind kind, akv_slice key, akv_slice valu
         .condition = (akv_condition)opt->condition,
         .key       = key,
         .value     = value,
-        .expected  = opt->expected,
+        .expected  = opt->condition == AKV_IF_VALUE ? opt->expected : akv_bytes(NULL, 0),
         .version   = opt->version,
         .expiry_ms = opt->ttl_ms != 0 ? akvi_expiry(db, opt->ttl_ms) : 0,
         .encoding  = opt->encoding,

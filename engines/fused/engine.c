@@ -161,12 +161,28 @@ static akv_status engine_destroy(akv_env *env, const char *path)
 
 /* ----------------------------------------------------------------- building */
 
+static akv_status engine_build_op(fused_store *s, const akv_op *op)
+{
+    uint32_t   id;
+    akv_status st;
+
+    if (op->kind == AKV_OP_DELETE)
+        return akvi_fused_remove_key(s->writer, op->key);
+    if (op->kind != AKV_OP_PUT)
+        return AKV_FAIL_AT(AKV_UNSUPPORTED, s->path, AKV_NO_OFFSET,
+                           "a fused store under construction takes puts and deletes only");
+    if (op->key.len > AKV_FUSED_MAX_KEY)
+        return AKV_FAIL(AKV_TOO_BIG, "a key of %zu bytes: the format holds 65535 at most",
+                        op->key.len);
+    st = akvi_fused_add_object(s->writer, op->value, s->options.dedupe, &id);
+    return st == AKV_OK ? akvi_fused_add_key(s->writer, op->key, id) : st;
+}
+
 static akv_status engine_write(void *impl, const akv_op *ops, size_t n,
                                const akv_write_options *opt, akv_write_result *result_out)
 {
     fused_store *s  = impl;
     akv_status   st = AKV_OK;
-    uint32_t     id;
 
     (void)opt;
     akvi_mutex_lock(&s->mu);
@@ -174,21 +190,8 @@ static akv_status engine_write(void *impl, const akv_op *ops, size_t n,
         st = AKV_FAIL_AT(AKV_UNSUPPORTED, s->path, AKV_NO_OFFSET,
                          "a fused store is immutable: open it with AKV_OPEN_TRUNCATE to build it "
                          "anew");
-    for (size_t i = 0; i < n && st == AKV_OK; i++) {
-        if (ops[i].kind != AKV_OP_PUT) {
-            st = AKV_FAIL_AT(AKV_UNSUPPORTED, s->path, AKV_NO_OFFSET,
-                             "a fused store under construction takes puts only");
-            break;
-        }
-        if (ops[i].key.len > AKV_FUSED_MAX_KEY) {
-            st = AKV_FAIL(AKV_TOO_BIG, "a key of %zu bytes: the format holds 65535 at most",
-                          ops[i].key.len);
-            break;
-        }
-        st = akvi_fused_add_object(s->writer, ops[i].value, s->options.dedupe, &id);
-        if (st == AKV_OK)
-            st = akvi_fused_add_key(s->writer, ops[i].key, id);
-    }
+    for (size_t i = 0; i < n && st == AKV_OK; i++)
+        st = engine_build_op(s, &ops[i]);
     akvi_mutex_unlock(&s->mu);
     result_out->durability = AKV_REACHED_NOTHING;
     return st;

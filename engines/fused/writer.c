@@ -191,16 +191,15 @@ akv_status akvi_fused_add_object(akv_fused_writer *w, akv_slice object, bool ded
 
 /* -------------------------------------------------------------------- keys */
 
-akv_status akvi_fused_add_key(akv_fused_writer *w, akv_slice key, uint32_t id)
+/* Add an index entry: `offset` 0 is that of no object, and marks a key that was
+ * taken back. Sorting drops those. */
+static akv_status writer_append_entry(akv_fused_writer *w, akv_slice key, uint64_t offset)
 {
     size_t   n = writer_entries_n(w);
     uint8_t *entry;
 
     if (key.len > AKV_FUSED_MAX_KEY)
         return AKV_FAIL(AKV_TOO_BIG, "a key of %zu bytes: the format holds 65535 at most", key.len);
-    if (id >= writer_objects_n(w))
-        return AKV_FAIL(AKV_MISUSE, "no object %u: there are %zu; add the object first", id,
-                        writer_objects_n(w));
     if (akvi_buffer_reserve(&w->entries, sizeof entry) != AKV_OK)
         return AKV_NOMEM;
     entry = akvi_arena_alloc(&w->arena, FUSED_ENTRY_LEAST + key.len);
@@ -209,19 +208,35 @@ akv_status akvi_fused_add_key(akv_fused_writer *w, akv_slice key, uint32_t id)
     akvi_put_be16(entry, (uint16_t)key.len);
     if (key.len > 0)
         memcpy(entry + 2, key.data, key.len);
-    akvi_put_be64(entry + 2 + key.len, writer_object_at(w, id)->offset);
-    if (w->sorted && n > 0 && fused_entry_compare(writer_entries(w)[n - 1], entry) >= 0)
+    akvi_put_be64(entry + 2 + key.len, offset);
+    if (offset == 0 ||
+        (w->sorted && n > 0 && fused_entry_compare(writer_entries(w)[n - 1], entry) >= 0))
         w->sorted = false;
     *(const uint8_t **)akvi_buffer_extend(&w->entries, sizeof entry) = entry;
     w->index_size += FUSED_ENTRY_LEAST + key.len;
     return AKV_OK;
 }
 
-/* Sort the entries and drop all but the last of equal keys, for good. */
+akv_status akvi_fused_add_key(akv_fused_writer *w, akv_slice key, uint32_t id)
+{
+    if (id >= writer_objects_n(w))
+        return AKV_FAIL(AKV_MISUSE, "no object %u: there are %zu; add the object first", id,
+                        writer_objects_n(w));
+    return writer_append_entry(w, key, writer_object_at(w, id)->offset);
+}
+
+akv_status akvi_fused_remove_key(akv_fused_writer *w, akv_slice key)
+{
+    return writer_append_entry(w, key, 0);
+}
+
+/* Sort the entries and drop, for good, all but the last of equal keys, and
+ * that too when it took the key back. */
 static akv_status writer_sort(akv_fused_writer *w)
 {
     const uint8_t **entries = writer_entries(w);
     size_t          n       = writer_entries_n(w);
+    size_t          kept, left = 0;
     fused_item     *items;
 
     if (w->sorted)
@@ -232,13 +247,16 @@ static akv_status writer_sort(akv_fused_writer *w)
     for (size_t i = 0; i < n; i++)
         items[i].entry = entries[i];
     akvi_fused_sort(items, items + n, n);
-    w->entries.len = akvi_fused_keep_last(items, n) * sizeof *entries;
-    w->index_size  = 0;
-    for (size_t i = 0; i < writer_entries_n(w); i++) {
-        entries[i] = items[i].entry;
-        w->index_size += fused_entry_len(entries[i]);
+    kept          = akvi_fused_keep_last(items, n);
+    w->index_size = 0;
+    for (size_t i = 0; i < kept; i++) {
+        if (fused_entry_object(items[i].entry) == 0)
+            continue;
+        entries[left++] = items[i].entry;
+        w->index_size += fused_entry_len(items[i].entry);
     }
-    w->sorted = true;
+    w->entries.len = left * sizeof *entries;
+    w->sorted      = true;
     akvi_free(w->allocator, items, n * 2 * sizeof *items);
     return AKV_OK;
 }
@@ -406,6 +424,15 @@ akv_status akv_fused_add_key(akv_fused_writer *writer, akv_slice key, uint32_t i
 
     if (st == AKV_OK)
         st = akvi_fused_add_key(writer, key, id);
+    return akvi_call_end(st, "fused");
+}
+
+akv_status akv_fused_remove_key(akv_fused_writer *writer, akv_slice key)
+{
+    akv_status st = writer_check(writer, key, writer);
+
+    if (st == AKV_OK)
+        st = akvi_fused_remove_key(writer, key);
     return akvi_call_end(st, "fused");
 }
 

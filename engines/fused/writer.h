@@ -15,6 +15,7 @@ AKVI_MUST_USE akv_status akvi_fused_writer_new(const akv_allocator *allocator, a
 AKVI_MUST_USE akv_status akvi_fused_add_object(akv_fused_writer *w, akv_slice object, bool dedupe,
                                                uint32_t *id_out);
 AKVI_MUST_USE akv_status akvi_fused_add_key(akv_fused_writer *w, akv_slice key, uint32_t id);
+AKVI_MUST_USE akv_status akvi_fused_remove_key(akv_fused_writer *w, akv_slice key);
 /* `exclusive`: fail with EEXIST rather than replace a file at `path`. */
 AKVI_MUST_USE akv_status akvi_fused_build(akv_fused_writer *w, const char *path, bool exclusive,
                                           const akv_job_options *opt);

@@ -176,7 +176,7 @@ AKV_API const akv_error *akv_last_error(void);
  * iteration over keys. Others are named after their calls. */
 #define AKV_CAP_READ          (UINT64_C(1) << 0)
 #define AKV_CAP_WRITE         (UINT64_C(1) << 1)  /* put, delete */
-#define AKV_CAP_BUILD         (UINT64_C(1) << 2)  /* put until akv_finish */
+#define AKV_CAP_BUILD         (UINT64_C(1) << 2)  /* put and delete until akv_finish */
 #define AKV_CAP_ORDERED       (UINT64_C(1) << 3)  /* scans both ways, bounds */
 #define AKV_CAP_BATCH         (UINT64_C(1) << 4)  /* atomic akv_write */
 #define AKV_CAP_CONDITION     (UINT64_C(1) << 5)  /* IF_ABSENT, IF_PRESENT, IF_VALUE */
@@ -644,7 +644,7 @@ AKV_API akv_status akv_open(const char *engine, const char *path, const akv_open
  * can only be told, not mended. AKV_BUSY: see contract 8. Takes NULL. */
 AKV_API akv_status akv_close(akv *db);
 
-/* A store opened for building (AKV_CAP_BUILD) takes puts and becomes readable,
+/* A store opened for building (AKV_CAP_BUILD) takes puts and deletes and becomes readable,
  * durable and immutable here, or is dropped by abort. On other stores finish
  * is akv_sync and abort is AKV_UNSUPPORTED. */
 AKV_API akv_status akv_finish(akv *db);

@@ -11,7 +11,7 @@
  *
  * Through the shared interface (anykv.h) it is a read-only ordered store, and
  * one to build: opened with AKV_OPEN_CREATE where nothing is, or with
- * AKV_OPEN_TRUNCATE, it takes puts until akv_finish makes the file, then
+ * AKV_OPEN_TRUNCATE, it takes puts and deletes until akv_finish makes the file, then
  * answers reads on the same handle. The calls below do the same without a
  * handle, and what only this engine can: many keys to one object, a cursor
  * without an allocation, the distinct objects, the file's own figures.
@@ -245,6 +245,9 @@ AKV_API akv_status akv_fused_add_document(akv_fused_writer *writer, akv_slice js
 /* Lead `key` to an object. The same key again: the last one counts. AKV_MISUSE
  * when there is no object `id`, AKV_TOO_BIG for a key over the limit. */
 AKV_API akv_status akv_fused_add_key(akv_fused_writer *writer, akv_slice key, uint32_t id);
+/* Take a key back, as if it had not been added; it may be added again. Its
+ * object stays in the file. A key that is not there is fine. */
+AKV_API akv_status akv_fused_remove_key(akv_fused_writer *writer, akv_slice key);
 /* add_object, then add_key; the object stays if the key fails. `id_out` may be NULL. */
 AKV_API akv_status akv_fused_add(akv_fused_writer *writer, akv_slice key, akv_slice object,
                                  uint32_t *id_out);

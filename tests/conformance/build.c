@@ -4,7 +4,7 @@
  */
 #include "tests/conformance/suite.h"
 
-static void build_takes_puts_only(akvc_run *r)
+static void build_takes_puts_and_deletes(akvc_run *r)
 {
     akv       *db    = akvc_new(r);
     akv_value  value = AKV_VALUE_INIT;
@@ -18,9 +18,15 @@ static void build_takes_puts_only(akvc_run *r)
     WANT(r, AKV_UNSUPPORTED, akv_exists(db, akv_str("a"), NULL));
     WANT(r, AKV_UNSUPPORTED, akv_count(db, NULL, &count));
     WANT(r, AKV_UNSUPPORTED, akv_scan(db, NULL, &iter));
-    WANT(r, AKV_UNSUPPORTED, akv_delete(db, akv_str("a"), NULL));
+    WANT(r, AKV_UNSUPPORTED, akv_delete_range(db, akv_str("a"), akv_str("b"), NULL));
+    OK(r, akv_put(db, akv_str("b"), akv_str("2"), NULL));
+    OK(r, akv_put(db, akv_str("c"), akv_str("3"), NULL));
+    OK(r, akv_delete(db, akv_str("b"), NULL));
+    OK(r, akv_delete(db, akv_str("c"), NULL));
+    OK(r, akv_delete(db, akv_str("nothing"), NULL));
+    OK(r, akv_put(db, akv_str("c"), akv_str("4"), NULL));
     OK(r, akv_finish(db));
-    HOLDS(r, db, NULL, "a=1");
+    HOLDS(r, db, NULL, "a=1 c=4");
     akvc_close(r, db);
 }
 
@@ -142,7 +148,7 @@ static void build_exclusive(akvc_run *r)
 
 const akvc_case akvc_build_cases[] = {
     {"build: takes puts, reads nothing before akv_finish", AKV_CAP_BUILD, 0,
-     build_takes_puts_only},
+     build_takes_puts_and_deletes},
     {"build: takes no writes after akv_finish", AKV_CAP_BUILD, 0, build_is_immutable},
     {"build: abort leaves nothing", AKV_CAP_BUILD, AKVC_NEEDS_PATH, build_abort},
     {"build: leaves the store's file and no other", AKV_CAP_BUILD, AKVC_NEEDS_REOPEN,

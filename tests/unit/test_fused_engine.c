@@ -147,7 +147,7 @@ static void test_fused_engine_builds_then_reads_on_one_handle(void **state)
 {
     engine_test     *t = *state;
     akv_value        value;
-    akv_op           del = {.kind = AKV_OP_DELETE, .key = akv_str("k")};
+    akv_op           del = {.kind = AKV_OP_DELETE, .key = akv_str("gone")};
     akv_write_result result;
     void            *iter;
     akv_range        all = {.has_upper = false};
@@ -159,7 +159,11 @@ static void test_fused_engine_builds_then_reads_on_one_handle(void **state)
     assert_ok(engine_put(t, akv_str("k"), akv_str("one")));
     assert_ok(engine_put(t, akv_str("k"), akv_str("two")));
     assert_ok(engine_put(t, akv_str("j"), akv_str("one")));
+    assert_ok(engine_put(t, akv_str("gone"), akv_str("three")));
+    assert_ok(akvi_fused.write(t->impl, &del, 1, &engine_write, &result));
+    del.kind = AKV_OP_DELETE_RANGE;
     assert_status(AKV_UNSUPPORTED, akvi_fused.write(t->impl, &del, 1, &engine_write, &result));
+    assert_error_has("puts and deletes only");
     assert_status(AKV_UNSUPPORTED, engine_get(t, "k", 0, &value));
     assert_error_has("reads begin after akv_finish");
     assert_status(AKV_UNSUPPORTED, akvi_fused.iter_new(t->impl, &all, &engine_read, &iter));

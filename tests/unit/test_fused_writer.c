@@ -116,6 +116,38 @@ static void test_fused_writer_last_mapping_wins_and_objects_stay(void **state)
     akv_fused_writer_free(w);
 }
 
+static void test_fused_writer_a_key_taken_back_leaves_no_trace_but_its_object(void **state)
+{
+    akv_fused_writer *w;
+    akv_fused        *f;
+    akv_slice         object;
+    char              path[4200];
+
+    (void)state;
+    writer_path(path, "back.fsdb");
+    assert_ok(akv_fused_writer_new(NULL, &w));
+    assert_ok(akv_fused_add(w, akv_str("a"), akv_str("1"), NULL));
+    assert_ok(akv_fused_add(w, akv_str("b"), akv_str("2"), NULL));
+    assert_ok(akv_fused_remove_key(w, akv_str("b"))); /* in order, so nothing else sorts it */
+    assert_ok(akv_fused_remove_key(w, akv_str("never")));
+    assert_status(AKV_MISUSE, akv_fused_remove_key(NULL, akv_str("a")));
+    assert_ok(akv_fused_build(w, path, NULL));
+    assert_int_equal(akv_fused_writer_keys(w), 1);
+    assert_ok(akv_fused_open(path, NULL, &f));
+    assert_int_equal(akv_fused_count(f), 1);
+    assert_status(AKV_ABSENT, akv_fused_exists(f, akv_str("b")));
+    assert_ok(akv_fused_verify(f, NULL, NULL));
+    akv_fused_close(f);
+
+    assert_ok(akv_fused_add_key(w, akv_str("b"), 0)); /* and it may come again */
+    assert_ok(akv_fused_build(w, path, NULL));
+    assert_ok(akv_fused_open(path, NULL, &f));
+    assert_ok(akv_fused_get(f, akv_str("b"), &object));
+    assert_slice(object, "1");
+    akv_fused_close(f);
+    akv_fused_writer_free(w);
+}
+
 static void test_fused_writer_dedupes_only_what_deduped_added(void **state)
 {
     akv_fused_writer *w;
@@ -514,6 +546,7 @@ int main(void)
         cmocka_unit_test(test_fused_writer_empty_store_is_40_bytes),
         cmocka_unit_test(test_fused_writer_document_is_the_originals_msgpack),
         cmocka_unit_test(test_fused_writer_last_mapping_wins_and_objects_stay),
+        cmocka_unit_test(test_fused_writer_a_key_taken_back_leaves_no_trace_but_its_object),
         cmocka_unit_test(test_fused_writer_dedupes_only_what_deduped_added),
         cmocka_unit_test(test_fused_writer_limits),
         cmocka_unit_test(test_fused_writer_objects_of_all_sizes_come_back),
