@@ -120,12 +120,13 @@ static akv_status txn_item(akv_txn *txn, akvi_txn_space *space, akv_slice key,
                            akvi_txn_item **item_out)
 {
     const akvi_txn_item empty = {.value = {NULL, 0, 0, akvi_mem(txn->db)}};
-    akvi_btree_cursor   at;
+    akvi_btree_cursor   place;
     akvi_txn_item      *item;
     void               *copy;
 
-    if (akvi_btree_lower_bound(&space->items, key, &at)) {
-        *item_out = (akvi_txn_item *)akvi_btree_at(&at);
+    item = (akvi_txn_item *)akvi_btree_find_place(&space->items, key, &place);
+    if (item) {
+        *item_out = item;
         return AKV_OK;
     }
     item = akvi_arena_alloc(&txn->arena, sizeof *item);
@@ -135,7 +136,7 @@ static akv_status txn_item(akv_txn *txn, akvi_txn_space *space, akv_slice key,
     *item     = empty;
     item->key = akv_bytes(copy, key.len);
     *item_out = item;
-    return akvi_btree_insert(&space->items, &item->key, &at);
+    return akvi_btree_insert(&space->items, &item->key, &place);
 }
 
 akv_status akvi_txn_saw(akv_txn *txn, akvi_txn_space *space, akv_slice key, const akv_value *value)
@@ -273,7 +274,9 @@ static akv_status txn_scan(akv_txn *txn, const akv_scan_options *opt, akv_iter *
     const akv_read_options *read;
     akv_read_options        full;
     akvi_source             source;
-    akv_status              status = akvi_iter_new(txn->db, opt, &it);
+    if (status == AKV_OK)
+        status = akvi_iter_new(txn->db, opt, &it);
+    akv_status              status = akvi_need(txn->db, AKV_CAP_ORDERED); /* to merge by */
 
     if (status != AKV_OK)
         return status;

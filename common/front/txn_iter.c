@@ -125,15 +125,14 @@ static akv_status txn_iter_inner_seek(txn_iter *it, akv_slice key, bool past)
 
 /* --------------------------------------------------------------------- merging */
 
-/* Both step off `at`. */
-static akv_status txn_iter_leave(txn_iter *it)
+/* Both step off `key`. */
+static akv_status txn_iter_leave(txn_iter *it, akv_slice key)
 {
-    akv_slice  at     = akvi_buffer_slice(&it->at);
     akv_status status = AKV_OK;
 
-    if (it->own && txn_iter_compare(it->own->key, at) == 0)
-        txn_iter_own_seek(it, at, true);
-    if (it->inner_on && txn_iter_compare(it->inner.key, at) == 0)
+    if (it->own && txn_iter_compare(it->own->key, key) == 0)
+        txn_iter_own_seek(it, key, true);
+    if (it->inner_on && txn_iter_compare(it->inner.key, key) == 0)
         status = txn_iter_inner_on(it);
     return status;
 }
@@ -182,15 +181,11 @@ static akv_status txn_iter_pick(txn_iter *it, akv_entry *entry_out)
 
             own = it->up ? order <= 0 : order >= 0;
         }
-        status = akvi_buffer_set(&it->at, own ? it->own->key.data : it->inner.key.data,
-                                 own ? it->own->key.len : it->inner.key.len);
-        if (status != AKV_OK)
-            return status;
         if (!own)
             return txn_iter_show_inner(it, entry_out);
         if (akvi_txn_shows(it->txn, it->own))
             return txn_iter_show_own(it, entry_out);
-        status = txn_iter_leave(it);
+        status = txn_iter_leave(it, it->own->key);
         if (status != AKV_OK)
             return status;
     }
@@ -204,7 +199,7 @@ static akv_status txn_iter_to(txn_iter *it, akv_move move, akv_slice key)
         akv_slice at = akvi_buffer_slice(&it->at);
 
         if (it->settled && it->up == up)
-            return txn_iter_leave(it);
+            return txn_iter_leave(it, at);
         it->up = up;
         txn_iter_own_seek(it, at, true);
         return txn_iter_inner_seek(it, at, true);
@@ -225,6 +220,9 @@ static akv_status txn_iter_move(void *impl, akv_move move, akv_slice key, akv_en
 
     if (status == AKV_OK)
         status = txn_iter_pick(it, entry_out);
+    /* last, so that a failed move can be tried again from where it began */
+    if (status == AKV_OK)
+        status = akvi_buffer_set(&it->at, entry_out->key.data, entry_out->key.len);
     it->settled = status == AKV_OK;
     return status;
 }
