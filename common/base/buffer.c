@@ -52,6 +52,8 @@ akv_status akv_buffer_append(akv_buffer *b, const void *data, size_t len)
 {
     void *to;
 
+    if (!b || (!data && len != 0))
+        return AKV_FAIL(AKV_MISUSE, "akv_buffer_append: %s is NULL", b ? "data" : "the buffer");
     if (len == 0)
         return AKV_OK;
     to = akvi_buffer_extend(b, len);

@@ -66,7 +66,7 @@ static akv_status emulate_delete_all(akv *db, void *iter, const akv_op *op, akvi
         status = emulate_collect(db, iter, move, op, &arena, ops, &n);
         if (status == AKV_OK && n > 0)
             status = akvi_apply(db, ops, n, write);
-        if (status == AKV_OK)
+        if (status == AKV_OK && n == EMULATE_BATCH)
             status = akv_interrupted(write->opt.deadline_ns, write->opt.cancel);
         move = AKV_MOVE_NEXT;
     } while (status == AKV_OK && n == EMULATE_BATCH);

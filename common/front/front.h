@@ -116,6 +116,7 @@ struct akv {
 
     _Atomic uint64_t caps_emulated; /* of caps */
     _Atomic uint64_t live[AKVI_KINDS];
+    char                    *merge_name; /* merge.name's bytes */
     akvi_mutex       snapshots_mu;
     akvi_snapshot   *snapshots AKVI_GUARDED_BY(snapshots_mu);
     akvi_mutex       scrub_mu;
@@ -240,11 +241,11 @@ static inline AKVI_MUST_USE akv_status akvi_need(const akv *db, uint64_t caps)
     return AKVI_LIKELY(missing == 0) ? AKV_OK : akvi_lacks(db, missing);
 }
 
-/* Whether the front layer does this for an engine that can't. */
+/* Whether the front layer does this, since the engine can't on this handle. */
 static inline bool akvi_emulates(const akv *db, uint64_t cap)
 {
     return (atomic_load_explicit(&db->caps_emulated, memory_order_relaxed) & cap &
-            ~db->engine->caps) != 0;
+            ~db->caps_open) != 0;
 }
 
 /* --------------------------------------------------------- arguments, options */

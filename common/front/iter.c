@@ -68,6 +68,15 @@ static akv_status iter_options(const akv *db, const akv_scan_options *opt,
         (!full_out->upper.data && full_out->upper.len) ||
         (!full_out->prefix.data && full_out->prefix.len))
         return AKV_FAIL(AKV_MISUSE, "akv_scan_options: a bound is NULL with a length");
+    /* `read` is last, so what a longer one adds was found zero just now */
+    if (full_out->read.size > sizeof full_out->read) {
+        size_t more = opt->size > sizeof *opt ? opt->size - sizeof *opt : 0;
+
+        if (full_out->read.size - sizeof full_out->read > more)
+            return AKV_FAIL(AKV_MISUSE,
+                            "akv_scan_options: read is longer than the struct around it");
+        full_out->read.size = sizeof full_out->read;
+    }
     status = akvi_read_options(db, &full_out->read, &copy, &read);
     if (status == AKV_OK)
         full_out->read = *read;
@@ -301,7 +310,9 @@ static akv_status iter_largest(akv_iter *it)
 {
     akv_status status = it->ordered ? AKV_OK : akvi_need(it->db, AKV_CAP_ORDERED);
 
-    return status == AKV_OK ? iter_jump(it, AKV_MOVE_LAST, iter_no_key, ITER_LOW) : status;
+    if (status != AKV_OK)
+        return iter_stop(it, status);
+    return iter_jump(it, AKV_MOVE_LAST, iter_no_key, ITER_LOW);
 }
 
 static inline akv_status iter_up(akv_iter *it)
@@ -314,7 +325,7 @@ static inline akv_status iter_up(akv_iter *it)
 static inline akv_status iter_down(akv_iter *it)
 {
     if (AKVI_UNLIKELY(!it->ordered))
-        return akvi_need(it->db, AKV_CAP_ORDERED);
+        return iter_stop(it, akvi_need(it->db, AKV_CAP_ORDERED));
     if (AKVI_LIKELY(it->place == ITER_ON))
         return iter_move(it, AKV_MOVE_PREV, iter_no_key, ITER_LOW);
     return it->place == ITER_HIGH ? iter_largest(it) : iter_off(it, ITER_LOW);
@@ -390,7 +401,7 @@ akv_status akv_iter_seek(akv_iter *it, akv_slice key)
     if (status != AKV_OK)
         return status;
     status = iter_check_seek(it, key);
-    return akvi_leave(it->db, status == AKV_OK ? iter_seek(it, key) : status);
+    return akvi_leave(it->db, status == AKV_OK ? iter_seek(it, key) : iter_stop(it, status));
 }
 
 akv_status akv_iter_seek_for_prev(akv_iter *it, akv_slice key)
@@ -400,7 +411,8 @@ akv_status akv_iter_seek_for_prev(akv_iter *it, akv_slice key)
     if (status != AKV_OK)
         return status;
     status = iter_check_seek(it, key);
-    return akvi_leave(it->db, status == AKV_OK ? iter_seek_for_prev(it, key) : status);
+    return akvi_leave(it->db,
+                      status == AKV_OK ? iter_seek_for_prev(it, key) : iter_stop(it, status));
 }
 
 /* ------------------------------------------------------------------ the entry */

@@ -44,6 +44,7 @@ static void open_drop(akv *db)
     akvi_free(mem, db->latency, AKVI_LATENCIES * sizeof *db->latency);
     if (db->engine_options)
         akvi_free(mem, db->engine_options, db->engine->options_size);
+    akvi_strfree(mem, db->merge_name);
     akvi_mutex_destroy(&db->snapshots_mu);
     akvi_mutex_destroy(&db->scrub_mu);
 }
@@ -90,6 +91,18 @@ static akv *open_shell(const open_request *r)
     akvi_mutex_init(&db->snapshots_mu, AKVI_RANK_SNAPSHOT);
     akvi_mutex_init(&db->scrub_mu, AKVI_RANK_SCRUB);
     return db;
+}
+
+/* The operator outlives the call, so its name has to. */
+static akv_status open_merge(open_request *r)
+{
+    akv *db = r->db;
+
+    if (!r->opt.merge)
+        return AKV_OK;
+    db->merge_name = akvi_strdup(akvi_mem(db), r->opt.merge->name);
+    db->merge.name = db->merge_name;
+    return db->merge_name ? AKV_OK : AKV_NOMEM;
 }
 
 static void open_args_fill(const open_request *r, const uint8_t *key)
@@ -275,7 +288,7 @@ static akv_status open_engine(open_request *r)
     db->caps_open = caps & r->engine->caps;
     status        = open_require_handle(r);
     if (status != AKV_OK) {
-        if ((caps & AKV_CAP_BUILD) && r->engine->building(db->impl))
+        if ((db->caps_open & AKV_CAP_BUILD) && r->engine->building(db->impl))
             (void)r->engine->abort(db->impl);
         (void)r->engine->close(db->impl);
         return status;
@@ -306,6 +319,8 @@ static akv_status open_handle(open_request *r)
         r->db->budget.limit   = r->opt.memory_budget;
         status                = open_figures(r->db);
     }
+    if (status == AKV_OK)
+        status = open_merge(r);
     if (status == AKV_OK)
         status = open_engine(r);
     if (status == AKV_OK)

@@ -53,6 +53,8 @@ akv_status akvi_apply(akv *db, const akv_op *ops, size_t n, akvi_write *write)
     uint64_t    begin = timed ? akvi_clock(db) : 0;
     akv_status  status;
 
+    /* of a write that is tried again, or one of several */
+    memset(&write->result, 0, sizeof write->result);
     status = db->engine->write(db->impl, ops, n, &write->opt, &write->result);
     if (timed)
         akvi_timed(db, AKVI_LATENCY_WRITE, begin);
