@@ -274,10 +274,10 @@ static akv_status txn_scan(akv_txn *txn, const akv_scan_options *opt, akv_iter *
     const akv_read_options *read;
     akv_read_options        full;
     akvi_source             source;
-    if (status == AKV_OK)
-        status = akvi_iter_new(txn->db, opt, &it);
     akv_status              status = akvi_need(txn->db, AKV_CAP_ORDERED); /* to merge by */
 
+    if (status == AKV_OK)
+        status = akvi_iter_new(txn->db, opt, &it);
     if (status != AKV_OK)
         return status;
     read   = akvi_iter_read(it);
