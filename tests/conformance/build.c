@@ -25,7 +25,7 @@ static void build_takes_puts_and_deletes(akvc_run *r)
     OK(r, akv_delete(db, akv_str("c"), NULL));
     OK(r, akv_delete(db, akv_str("nothing"), NULL));
     OK(r, akv_put(db, akv_str("c"), akv_str("4"), NULL));
-    OK(r, akv_finish(db));
+    OK(r, akv_finish(db, NULL));
     HOLDS(r, db, NULL, "a=1 c=4");
     akvc_close(r, db);
 }
@@ -39,7 +39,7 @@ static void build_is_immutable(akvc_run *r)
     WANT(r, AKV_UNSUPPORTED, akv_put(db, akv_str("a"), akv_str("9"), NULL));
     WANT(r, AKV_UNSUPPORTED, akv_delete(db, akv_str("a"), NULL));
     WANT(r, AKV_UNSUPPORTED, akv_abort(db));
-    OK(r, akv_finish(db)); /* now only a sync */
+    OK(r, akv_finish(db, NULL)); /* now only a sync */
     OK(r, akv_sync(db));
     HOLDS(r, db, NULL, "a=1 b=2");
     akvc_close(r, db);
@@ -106,7 +106,7 @@ static void build_replaces_whole(akvc_run *r)
     akvc_close(r, db);
     db = akvc_open(r, AKV_OPEN_TRUNCATE);
     OK(r, akv_put(db, akv_str("new"), akv_str("2"), NULL));
-    OK(r, akv_finish(db));
+    OK(r, akv_finish(db, NULL));
     HOLDS(r, db, NULL, "new=2");
     HOLDS(r, reader, NULL, "old=1"); /* what it opened */
     akvc_close(r, reader);
@@ -124,7 +124,7 @@ static void build_busy(akvc_run *r)
     WANT(r, AKV_BUSY, akv_close(db));
     SAYS(r, "build");
     OK(r, akv_put(db, akv_str("b"), akv_str("2"), NULL)); /* it stays usable */
-    OK(r, akv_finish(db));
+    OK(r, akv_finish(db, NULL));
     HOLDS(r, db, NULL, "a=1 b=2");
     akvc_close(r, db);
 }
@@ -141,7 +141,7 @@ static void build_exclusive(akvc_run *r)
     CHECK(r, akv_open(r->engine, path, &opt, &db) < 0);
     OK(r, akv_open(r->engine, akvc_new_path(r), &opt, &db));
     OK(r, akv_put(db, akv_str("b"), akv_str("2"), NULL));
-    OK(r, akv_finish(db));
+    OK(r, akv_finish(db, NULL));
     HOLDS(r, db, NULL, "b=2");
     akvc_close(r, db);
 }

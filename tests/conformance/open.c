@@ -340,7 +340,7 @@ static void open_budget(akvc_run *r)
             n -= n / 2 - 1;
         }
     }
-    status = akv_capabilities(db) & AKV_CAP_BUILD ? akv_finish(db) : AKV_OK;
+    status = akv_capabilities(db) & AKV_CAP_BUILD ? akv_finish(db, NULL) : AKV_OK;
     if (status == AKV_NOMEM) {
         OK(r, akv_abort(db));
     } else {

@@ -241,7 +241,7 @@ void akvc_fill(akvc_run *r, akv *db, const akvc_pair *pairs, size_t n)
     for (size_t i = 0; i < n; i++)
         OK(r, akv_put(db, pairs[i].key, pairs[i].value, NULL));
     if (akv_capabilities(db) & AKV_CAP_BUILD)
-        OK(r, akv_finish(db));
+        OK(r, akv_finish(db, NULL));
 }
 
 akv *akvc_filled(akvc_run *r, const char *pairs)

@@ -119,7 +119,7 @@ static bool suite_learn(akvc_run *r)
         return suite_begin_failed(r, "akv_open");
     akv_limits(db, &r->max_key, &r->max_value);
     r->caps_new = akv_capabilities(db);
-    status      = r->caps_new & AKV_CAP_BUILD ? akv_finish(db) : AKV_OK;
+    status      = r->caps_new & AKV_CAP_BUILD ? akv_finish(db, NULL) : AKV_OK;
     r->caps     = akv_capabilities(db);
     if (status == AKV_OK)
         status = akv_close(db);

@@ -239,7 +239,7 @@ static void write_finish_is_sync(akvc_run *r)
 {
     akv *db = akvc_filled(r, "a=1");
 
-    OK(r, akv_finish(db));
+    OK(r, akv_finish(db, NULL));
     OK(r, akv_put(db, akv_str("b"), akv_str("2"), NULL));
     WANT(r, AKV_UNSUPPORTED, akv_abort(db));
     HOLDS(r, db, NULL, "a=1 b=2");
