@@ -254,6 +254,19 @@ static akv_status writer_flush(akvi_writer *w)
     return rc;
 }
 
+/* Keep the bytes for later, if there is memory: a store that has used up its
+ * budget must still be able to save itself. */
+static bool writer_hold(akvi_writer *w, const void *data, size_t len)
+{
+    akvi_call_state held;
+    akv_status      rc;
+
+    akvi_probe_begin(&held);
+    rc = akv_buffer_append(&w->pending, data, len);
+    akvi_probe_end(&held, false);
+    return rc == AKV_OK;
+}
+
 akv_status akvi_writer_append(akvi_writer *writer, const void *data, size_t len)
 {
     akv_status rc = AKV_OK;
@@ -262,12 +275,10 @@ akv_status akvi_writer_append(akvi_writer *writer, const void *data, size_t len)
         rc = writer_flush(writer);
     if (rc != AKV_OK)
         return rc;
-    if (len >= WRITER_BUFFER)
-        return writer_put(writer, data, len);
-    rc = akv_buffer_append(&writer->pending, data, len);
-    if (rc != AKV_OK)
-        writer->failed = rc;
-    return rc;
+    if (len < WRITER_BUFFER && writer_hold(writer, data, len))
+        return AKV_OK;
+    rc = writer_flush(writer);
+    return rc == AKV_OK ? writer_put(writer, data, len) : rc;
 }
 
 akv_status akvi_writer_patch(akvi_writer *writer, uint64_t off, const void *data, size_t len)
