@@ -139,7 +139,7 @@ static int shared_put(void *store, bench_bytes key, bench_bytes value)
 
 static int shared_finish(void *store)
 {
-    return anykv_check(akv_finish(store), "finish");
+    return anykv_check(akv_finish(store, NULL), "finish");
 }
 
 static int shared_build(const char *folder, const bench_data *data)

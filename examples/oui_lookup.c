@@ -221,7 +221,7 @@ static int oui_build(oui_run *run)
         if (oui_load_file(run, names[i]) != 0)
             return 1;
     }
-    if (akv_finish(run->db) != AKV_OK)
+    if (akv_finish(run->db, NULL) != AKV_OK)
         return oui_failed("can't finish the store");
     begin = oui_now() - begin;
     if (akv_count(run->db, NULL, &count) != AKV_OK || akv_stats_get(run->db, &stats) != AKV_OK)

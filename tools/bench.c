@@ -135,7 +135,7 @@ static akv_status bench_loop(bench *b, const char *workload, akv_iter *it, bool 
         if (i % BENCH_SAMPLE == 0)
             b->samples[b->samples_n++] = cli_clock_ns() - begin;
     }
-    return rc == AKV_OK && fill ? akv_finish(b->db) : rc;
+    return rc == AKV_OK && fill ? akv_finish(b->db, NULL) : rc;
 }
 
 static int bench_workload(bench *b, const char *workload, bool first)

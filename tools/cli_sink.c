@@ -123,6 +123,21 @@ akv_status cli_sink_put(cli_sink *s, const cli_record *record)
     return rc;
 }
 
+/* A build writes its file here, which takes as long as reading did. */
+static akv_status sink_finish(cli_sink *s)
+{
+    akv_job_options opt = AKV_JOB_OPTIONS_INIT;
+    cli_progress    bar;
+    akv_status      rc;
+
+    cli_progress_begin(&bar, s->c, "writing");
+    opt.progress = cli_progress_job;
+    opt.user     = &bar;
+    rc           = akv_finish(s->db, &opt);
+    cli_progress_end(&bar);
+    return rc;
+}
+
 int cli_sink_end(cli_sink *s, int code)
 {
     bool building = (s->caps & AKV_CAP_BUILD) != 0;
@@ -131,7 +146,7 @@ int cli_sink_end(cli_sink *s, int code)
         code = cli_failed(s->c);
     akv_batch_free(s->batch);
     s->batch = NULL;
-    if (code == CLI_FINE && akv_finish(s->db) != AKV_OK)
+    if (code == CLI_FINE && sink_finish(s) != AKV_OK)
         code = cli_failed(s->c);
     if (code != CLI_FINE && building)
         akv_abort(s->db);

@@ -199,7 +199,7 @@ static int put_value(cli *c, akv *db, akv_slice key, akv_slice value, akv_write_
     opt->result_out = NULL;
     code            = put_told(c, rc, &result);
     if (!(akv_capabilities(db) & AKV_CAP_WRITE) && (akv_capabilities(db) & AKV_CAP_BUILD)) {
-        if (rc == AKV_OK && akv_finish(db) != AKV_OK)
+        if (rc == AKV_OK && akv_finish(db, NULL) != AKV_OK)
             code = cli_failed(c);
         if (code != CLI_FINE)
             akv_abort(db);

@@ -30,15 +30,19 @@ static bool maintain_building(const akv *db)
     return (akvi_caps(db) & AKV_CAP_BUILD) && db->engine->building(db->impl);
 }
 
-akv_status akv_finish(akv *db)
+akv_status akv_finish(akv *db, const akv_job_options *opt)
 {
-    akv_status status = akvi_enter(db, __func__);
+    akv_job_options full;
+    akv_status      status = akvi_enter(db, __func__);
 
     if (status != AKV_OK)
         return status;
+    status = akvi_job_options(opt, &full);
+    if (status != AKV_OK)
+        return akvi_leave(db, status);
     if (!maintain_building(db))
         return akvi_leave(db, maintain_sync(db));
-    status = db->engine->finish(db->impl);
+    status = db->engine->finish(db->impl, &full);
     akvi_caps_refresh(db);
     return akvi_leave(db, status);
 }

@@ -219,18 +219,17 @@ static bool engine_building(void *impl)
 }
 
 /* A failure leaves the build as it was, to be finished again or aborted. */
-static akv_status engine_finish(void *impl)
+static akv_status engine_finish(void *impl, const akv_job_options *opt)
 {
-    static const akv_job_options plain  = AKV_JOB_OPTIONS_INIT;
-    fused_store                 *s      = impl;
-    akv_fused                   *reader = NULL;
-    akv_status                   st;
+    fused_store *s      = impl;
+    akv_fused   *reader = NULL;
+    akv_status   st;
 
     akvi_mutex_lock(&s->mu);
     if (!s->writer)
         st = AKV_FAIL_AT(AKV_MISUSE, s->path, AKV_NO_OFFSET, "no build to finish");
     else
-        st = akvi_fused_build(s->writer, s->path, s->exclusive, &plain);
+        st = akvi_fused_build(s->writer, s->path, s->exclusive, opt);
     if (st == AKV_OK) {
         s->exclusive = false; /* the file that is there now is our own */
         st           = akvi_fused_open(s->path, &s->options, s->allocator, s->env, NULL, &reader);

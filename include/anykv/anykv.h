@@ -644,12 +644,6 @@ AKV_API akv_status akv_open(const char *engine, const char *path, const akv_open
  * can only be told, not mended. AKV_BUSY: see contract 8. Takes NULL. */
 AKV_API akv_status akv_close(akv *db);
 
-/* A store opened for building (AKV_CAP_BUILD) takes puts and deletes and becomes readable,
- * durable and immutable here, or is dropped by abort. On other stores finish
- * is akv_sync and abort is AKV_UNSUPPORTED. */
-AKV_API akv_status akv_finish(akv *db);
-AKV_API akv_status akv_abort(akv *db);
-
 /* What this handle can do, and the part of that which is emulated. */
 AKV_API uint64_t    akv_capabilities(const akv *db);
 AKV_API uint64_t    akv_capabilities_emulated(const akv *db);
@@ -674,6 +668,12 @@ typedef struct akv_job_options {
 
 /* All acknowledged writes are on the device when this returns AKV_OK. */
 AKV_API akv_status akv_sync(akv *db);
+/* A store opened for building (AKV_CAP_BUILD) takes puts and deletes and becomes
+ * readable, durable and immutable here, or is dropped by abort. A failed finish
+ * leaves the build as it was, to be finished again or dropped. On other stores
+ * finish is akv_sync and abort is AKV_UNSUPPORTED. */
+AKV_API akv_status akv_finish(akv *db, const akv_job_options *opt);
+AKV_API akv_status akv_abort(akv *db);
 /* Give back the space of what was overwritten, deleted or expired. */
 AKV_API akv_status akv_compact(akv *db, const akv_job_options *opt);
 /* Read everything and check every checksum and invariant. AKV_CORRUPT when

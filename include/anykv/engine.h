@@ -144,7 +144,7 @@ struct akv_engine {
     akv_status (*close)(void *impl);
     /* AKV_CAP_BUILD. After either nothing more is written; finish makes the
      * handle readable, abort leaves one that can only be closed. */
-    akv_status (*finish)(void *impl);
+    akv_status (*finish)(void *impl, const akv_job_options *opt);
     akv_status (*abort)(void *impl);
     /* 1 while a build is neither finished nor aborted. (with finish) */
     bool (*building)(void *impl);

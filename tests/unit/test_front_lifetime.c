@@ -412,7 +412,7 @@ static akv *life_build(void)
         life_builder.name     = "builder";
         life_builder.caps     = AKV_CAP_READ | AKV_CAP_ORDERED | AKV_CAP_SNAPSHOT | AKV_CAP_BUILD;
         life_builder.finish   = toy_finish;
-        life_builder.abort    = toy_finish;
+        life_builder.abort    = toy_abort;
         life_builder.building = toy_building;
         assert_ok(akv_register(&life_builder));
     }
@@ -435,13 +435,13 @@ static void test_build_takes_puts_then_answers_reads(void **state)
     assert_int_equal(akv_capabilities(db) & AKV_CAP_READ, 0);
     assert_status(AKV_BUSY, akv_close(db));
     assert_error_has("unfinished build");
-    assert_ok(akv_finish(db));
+    assert_ok(akv_finish(db, NULL));
     assert_true(akv_capabilities(db) & AKV_CAP_READ);
     assert_true(akv_capabilities(db) & AKV_CAP_ORDERED);
     assert_int_equal(akv_capabilities(db) & AKV_CAP_BUILD, 0);
     assert_string_equal(toy_text(db, "k"), "v");
     assert_status(AKV_UNSUPPORTED, akv_put(db, life_key, akv_str("v"), NULL));
-    assert_ok(akv_finish(db));
+    assert_ok(akv_finish(db, NULL));
     assert_status(AKV_UNSUPPORTED, akv_abort(db));
     assert_ok(akv_close(db));
 }

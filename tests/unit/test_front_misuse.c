@@ -60,7 +60,7 @@ static void test_misuse_null_handle_is_told_by_every_call(void **state)
     assert_int_equal(akv_stream_create(NULL, key, false, NULL, &stream), AKV_MISUSE);
     assert_int_equal(akv_changes_open(NULL, key, &changes), AKV_MISUSE);
     assert_null(changes);
-    assert_int_equal(akv_finish(NULL), AKV_MISUSE);
+    assert_int_equal(akv_finish(NULL, NULL), AKV_MISUSE);
     assert_int_equal(akv_abort(NULL), AKV_MISUSE);
     assert_int_equal(akv_sync(NULL), AKV_MISUSE);
     assert_int_equal(akv_compact(NULL, NULL), AKV_MISUSE);
@@ -222,7 +222,7 @@ static void test_misuse_capabilities_that_lack_are_named(void **state)
     assert_status(AKV_UNSUPPORTED, akv_repair("toy", "x", NULL, NULL));
     assert_ok(akv_compact(db, NULL));
     assert_status(AKV_END, akv_work(db));
-    assert_ok(akv_finish(db));
+    assert_ok(akv_finish(db, NULL));
     assert_ok(akv_close(db));
 }
 

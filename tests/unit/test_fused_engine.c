@@ -108,7 +108,7 @@ static void engine_make(engine_test *t, size_t n, const char *value)
         snprintf(key, sizeof key, "key-%03zu", i);
         assert_ok(engine_put(t, akv_str(key), akv_str(value)));
     }
-    assert_ok(akvi_fused.finish(t->impl));
+    assert_ok(akvi_fused.finish(t->impl, &engine_job));
 }
 
 static akv_status engine_get(engine_test *t, const char *key, uint32_t flags, akv_value *value_out)
@@ -171,7 +171,7 @@ static void test_fused_engine_builds_then_reads_on_one_handle(void **state)
     assert_status(AKV_UNSUPPORTED, akvi_fused.verify(t->impl, &engine_job));
     assert_status(AKV_UNSUPPORTED, akvi_fused.sync(t->impl));
     assert_status(AKV_ABSENT, akvi_fused.detect(t->env, "db.fsdb"));
-    assert_ok(akvi_fused.finish(t->impl));
+    assert_ok(akvi_fused.finish(t->impl, &engine_job));
     assert_false(akvi_fused.building(t->impl));
     engine_value_is(t, "k", "two");
     engine_value_is(t, "j", "one");
@@ -181,7 +181,7 @@ static void test_fused_engine_builds_then_reads_on_one_handle(void **state)
     assert_ok(akvi_fused.verify(t->impl, &engine_job));
     assert_status(AKV_UNSUPPORTED, engine_put(t, akv_str("k"), akv_str("three")));
     assert_error_has("immutable");
-    assert_status(AKV_MISUSE, akvi_fused.finish(t->impl));
+    assert_status(AKV_MISUSE, akvi_fused.finish(t->impl, &engine_job));
     engine_close(t);
     assert_ok(akvi_fused.detect(t->env, "db.fsdb"));
     assert_ok(engine_open(t, 0));
@@ -249,7 +249,7 @@ static void test_fused_engine_exclusive_holds_until_finish(void **state)
     engine_make(t, 1, "theirs");
     engine_close(t);
     t->impl = mine;
-    assert_status(AKV_IO, akvi_fused.finish(t->impl));
+    assert_status(AKV_IO, akvi_fused.finish(t->impl, &engine_job));
     assert_int_equal(akvi_pending_error()->os_errno, EEXIST);
     assert_true(akvi_fused.building(t->impl));
     assert_ok(akvi_fused.abort(t->impl));
@@ -273,7 +273,7 @@ static void test_fused_engine_old_file_serves_until_finish(void **state)
     engine_value_is(t, "key-000", "old");
     engine_close(t);
     t->impl = building;
-    assert_ok(akvi_fused.finish(t->impl));
+    assert_ok(akvi_fused.finish(t->impl, &engine_job));
     engine_value_is(t, "key-000", "new");
     engine_close(t);
     t->impl = old; /* its file has no name any more */
@@ -295,7 +295,7 @@ static void test_fused_engine_abort_leaves_nothing(void **state)
     assert_false(akvi_fused.building(t->impl));
     assert_status(AKV_UNSUPPORTED, engine_get(t, "k", 0, &value));
     assert_status(AKV_UNSUPPORTED, engine_put(t, akv_str("k"), akv_str("v")));
-    assert_status(AKV_MISUSE, akvi_fused.finish(t->impl));
+    assert_status(AKV_MISUSE, akvi_fused.finish(t->impl, &engine_job));
     engine_close(t);
     assert_status(AKV_IO, t->base->ops->info(t->base, "db.fsdb", &info));
 }
@@ -314,7 +314,7 @@ static void test_fused_engine_finish_heals_from_a_full_disk(void **state)
     assert_ok(engine_put(t, akv_str("key-000"), akv_str("new")));
     building = t->impl;
     akvi_fault_plan_set(t->env, &full);
-    assert_status(AKV_NOSPACE, akvi_fused.finish(t->impl));
+    assert_status(AKV_NOSPACE, akvi_fused.finish(t->impl, &engine_job));
     akvi_fault_plan_set(t->env, &(akvi_fault_plan){0});
     assert_true(akvi_fused.building(t->impl));
     engine_only_file(t);
@@ -323,7 +323,7 @@ static void test_fused_engine_finish_heals_from_a_full_disk(void **state)
     engine_close(t);
     t->impl = building;
     assert_ok(engine_put(t, akv_str("key-001"), akv_str("later")));
-    assert_ok(akvi_fused.finish(t->impl));
+    assert_ok(akvi_fused.finish(t->impl, &engine_job));
     engine_value_is(t, "key-000", "new");
     engine_value_is(t, "key-001", "later");
     engine_close(t);
@@ -338,10 +338,10 @@ static void test_fused_engine_finish_can_be_retried_when_its_reader_fails(void *
     assert_ok(engine_open(t, AKV_OPEN_CREATE | AKV_OPEN_EXCLUSIVE));
     assert_ok(engine_put(t, akv_str("k"), akv_str("v")));
     akvi_fault_plan_set(t->env, &once);
-    assert_status(AKV_IO, akvi_fused.finish(t->impl));
+    assert_status(AKV_IO, akvi_fused.finish(t->impl, &engine_job));
     assert_true(akvi_fused.building(t->impl));
     akvi_fault_plan_set(t->env, &(akvi_fault_plan){0});
-    assert_ok(akvi_fused.finish(t->impl));
+    assert_ok(akvi_fused.finish(t->impl, &engine_job));
     engine_value_is(t, "k", "v");
     engine_close(t);
 }

@@ -450,7 +450,14 @@ static inline akv_status toy_verify(void *impl, const akv_job_options *opt)
 
 /* -------------------------------------------------------------------- builds */
 
-static inline akv_status toy_finish(void *impl)
+static inline akv_status toy_finish(void *impl, const akv_job_options *opt)
+{
+    (void)opt;
+    ((toy *)impl)->building = false;
+    return AKV_OK;
+}
+
+static inline akv_status toy_abort(void *impl)
 {
     ((toy *)impl)->building = false;
     return AKV_OK;
