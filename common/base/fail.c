@@ -19,6 +19,18 @@ typedef struct fail_state {
 } fail_state;
 
 static _Thread_local fail_state fail_tls;
+_Thread_local bool              akvi_call_is_fresh;
+
+/* The running call's records, forgotten first if it has only begun. */
+static akvi_call_state *fail_call(void)
+{
+    if (akvi_call_is_fresh) {
+        akvi_call_is_fresh       = false;
+        fail_tls.call.is_pending = false;
+        fail_tls.call.is_kept    = false;
+    }
+    return &fail_tls.call;
+}
 
 const char *akv_status_name(akv_status status)
 {
@@ -93,20 +105,21 @@ static const char *fail_reason(int err, char *buf, size_t cap)
 akv_status akv_engine_fail(akv_status code, int os_errno, const char *file, uint64_t offset,
                            const char *fmt, ...)
 {
-    akv_error *e = &fail_tls.call.pending;
-    va_list    ap;
-    size_t     used = 0;
-    char       reason[128];
-    int        n;
+    akvi_call_state *call = fail_call();
+    akv_error       *e    = &call->pending;
+    va_list          ap;
+    size_t           used = 0;
+    char             reason[128];
+    int              n;
 
-    if (fail_tls.call.is_pending)
+    if (call->is_pending)
         return code;
-    fail_tls.call.is_pending = true;
-    e->code                  = code;
-    e->os_errno              = os_errno;
-    e->offset                = offset;
-    e->engine[0]             = '\0';
-    e->file[0]               = '\0';
+    call->is_pending = true;
+    e->code          = code;
+    e->os_errno      = os_errno;
+    e->offset        = offset;
+    e->engine[0]     = '\0';
+    e->file[0]       = '\0';
     if (file) {
         fail_copy_end(e->file, sizeof e->file, file);
         fail_append(e, &used, "%s: ", e->file);
@@ -126,21 +139,16 @@ akv_status akv_engine_fail(akv_status code, int os_errno, const char *file, uint
 
 void akv_engine_recovered(void)
 {
-    fail_tls.call.is_pending = false;
-}
-
-void akvi_call_begin(void)
-{
-    fail_tls.call.is_pending = false;
-    fail_tls.call.is_kept    = false;
+    fail_call()->is_pending = false;
 }
 
 akv_status akvi_call_end(akv_status status, const char *engine)
 {
-    akvi_call_state *call = &fail_tls.call;
+    akvi_call_state *call;
 
     if (status >= 0)
         return status;
+    call = fail_call();
     if (!call->is_pending && !call->is_kept)
         akv_engine_fail(status, 0, NULL, AKV_NO_OFFSET, "failed with %s", akv_status_name(status));
     /* A job that was cut short after finding faults says why it was cut. */
@@ -157,14 +165,16 @@ akv_status akvi_call_end(akv_status status, const char *engine)
 
 const akv_error *akvi_pending_error(void)
 {
-    if (fail_tls.call.is_pending)
-        return &fail_tls.call.pending;
-    return fail_tls.call.is_kept ? &fail_tls.call.kept : &fail_tls.last;
+    const akvi_call_state *call = fail_call();
+
+    if (call->is_pending)
+        return &call->pending;
+    return call->is_kept ? &call->kept : &fail_tls.last;
 }
 
 akv_status akvi_fail_keep(void)
 {
-    akvi_call_state *call = &fail_tls.call;
+    akvi_call_state *call = fail_call();
     akv_status       code = call->pending.code;
 
     if (!call->is_kept)
@@ -176,19 +186,22 @@ akv_status akvi_fail_keep(void)
 
 void akvi_call_save(akvi_call_state *state_out)
 {
-    *state_out = fail_tls.call;
+    *state_out = *fail_call();
 }
 
 void akvi_call_restore(const akvi_call_state *state)
 {
-    fail_tls.call = *state;
+    akvi_call_is_fresh = false;
+    fail_tls.call      = *state;
 }
 
 akv_status akvi_fail_again(const akv_error *error)
 {
-    if (!fail_tls.call.is_pending) {
-        fail_tls.call.pending    = *error;
-        fail_tls.call.is_pending = true;
+    akvi_call_state *call = fail_call();
+
+    if (!call->is_pending) {
+        call->pending    = *error;
+        call->is_pending = true;
     }
     return error->code;
 }

@@ -27,8 +27,13 @@ akv_status akvi_status_of_errno(int err);
 
 /* Around each public call: begin forgets what is pending, end makes it the last
  * error when the call failed (with a general text if nobody recorded why) and
- * returns the status. `engine` is its name or "". */
-void       akvi_call_begin(void);
+ * returns the status. `engine` is its name or "". Begin only leaves a mark, for
+ * whoever next looks at the record, so it costs one store. */
+extern _Thread_local bool akvi_call_is_fresh __attribute__((tls_model("initial-exec")));
+static inline void        akvi_call_begin(void)
+{
+    akvi_call_is_fresh = true;
+}
 akv_status akvi_call_end(akv_status status, const char *engine);
 
 /* The pending record; when none is pending the kept one, or the last error. */

@@ -11,11 +11,10 @@
 
 /* By bit. */
 static const char *const caps_names[] = {
-    "read",       "write",        "build",     "ordered",     "batch",
-    "condition",  "version",      "snapshot",  "checkpoint",  "ttl",
-    "txn",        "delete_range", "merge",     "keyspaces",   "stream_read",
-    "stream_write", "changes",    "documents", "encryption",  "shared_read",
-    "remote",     "durable",      "encoding",
+    "read",       "write",       "build",       "ordered",      "batch",    "condition",
+    "version",    "snapshot",    "checkpoint",  "ttl",          "txn",      "delete_range",
+    "merge",      "keyspaces",   "stream_read", "stream_write", "changes",  "documents",
+    "encryption", "shared_read", "remote",      "durable",      "encoding",
 };
 
 const char *akv_capability_name(uint64_t bit)
@@ -32,8 +31,8 @@ const char *akvi_caps_text(char text[AKVI_CAPS_TEXT], uint64_t caps)
     text[0] = '\0';
     for (size_t i = 0; i < AKVI_ARRAY_N(caps_names) && used < AKVI_CAPS_TEXT; i++)
         if (caps & (UINT64_C(1) << i))
-            used += (size_t)snprintf(text + used, AKVI_CAPS_TEXT - used, "%s%s",
-                                     used ? ", " : "", caps_names[i]);
+            used += (size_t)snprintf(text + used, AKVI_CAPS_TEXT - used, "%s%s", used ? ", " : "",
+                                     caps_names[i]);
     return text;
 }
 
@@ -86,8 +85,8 @@ akv_status akvi_lacks(const akv *db, uint64_t missing)
         return AKV_FAIL(AKV_UNSUPPORTED,
                         "the %s store is being built: call akv_finish first, which brings: %s",
                         db->engine->name, text);
-    return AKV_FAIL(AKV_UNSUPPORTED, "this %s store, as it was opened, lacks: %s",
-                    db->engine->name, text);
+    return AKV_FAIL(AKV_UNSUPPORTED, "this %s store, as it was opened, lacks: %s", db->engine->name,
+                    text);
 }
 
 uint64_t akv_capabilities(const akv *db)

@@ -155,15 +155,15 @@ static akv_status check_condition(const akv *db, const akv_write_options *opt)
     if (opt->condition == AKV_IF_VALUE && !opt->expected.data && opt->expected.len != 0)
         return AKV_FAIL(AKV_MISUSE, "the expected value is NULL with a length of %zu",
                         opt->expected.len);
-    return akvi_need(db, AKV_CAP_CONDITION |
-                             (opt->condition == AKV_IF_VERSION ? AKV_CAP_VERSION : 0));
+    return akvi_need(db,
+                     AKV_CAP_CONDITION | (opt->condition == AKV_IF_VERSION ? AKV_CAP_VERSION : 0));
 }
 
 static uint64_t check_op_needs(const akv *db, akv_op_kind kind, const akv_write_options *opt)
 {
-    bool     building = (akvi_caps(db) & AKV_CAP_BUILD) != 0 &&
-                        (kind == AKV_OP_PUT || kind == AKV_OP_DELETE);
-    uint64_t caps     = building ? 0 : AKV_CAP_WRITE;
+    bool building =
+        (akvi_caps(db) & AKV_CAP_BUILD) != 0 && (kind == AKV_OP_PUT || kind == AKV_OP_DELETE);
+    uint64_t caps = building ? 0 : AKV_CAP_WRITE;
 
     if (kind == AKV_OP_DELETE_RANGE)
         caps |= AKV_CAP_DELETE_RANGE;
@@ -186,8 +186,8 @@ akv_status akvi_op_make(akv *db, akv_op_kind kind, akv_slice key, akv_slice valu
     if (status == AKV_OK)
         status = akvi_check_key(db, key);
     if (status == AKV_OK)
-        status = kind == AKV_OP_DELETE_RANGE ? akvi_check_key(db, value)
-                                             : akvi_check_value(db, value);
+        status =
+            kind == AKV_OP_DELETE_RANGE ? akvi_check_key(db, value) : akvi_check_value(db, value);
     if (status == AKV_OK && kind == AKV_OP_MERGE && !db->args.merge)
         status = AKV_FAIL(AKV_MISUSE, "the store was opened without a merge operator");
     if (status != AKV_OK)

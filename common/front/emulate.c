@@ -44,9 +44,8 @@ static akv_status emulate_collect(akv *db, void *iter, akv_move move, const akv_
         key  = akvi_arena_copy(arena, entry.key.data, entry.key.len);
         if (!key)
             return AKV_NOMEM;
-        ops[n++] = (akv_op){.kind     = AKV_OP_DELETE,
-                            .key      = akv_bytes(key, entry.key.len),
-                            .keyspace = op->keyspace};
+        ops[n++] = (akv_op){
+            .kind = AKV_OP_DELETE, .key = akv_bytes(key, entry.key.len), .keyspace = op->keyspace};
     }
     *n_out = n;
     return status == AKV_END ? AKV_OK : status;

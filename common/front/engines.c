@@ -73,7 +73,7 @@ akv_status akvi_engine_unknown(const char *name)
 /* A capability and what it asks of the table. */
 typedef struct engines_rule {
     uint64_t    bit;
-    uint64_t    with; /* capabilities it builds upon */
+    uint64_t    with;               /* capabilities it builds upon */
     bool        has_slots, has_any; /* all of its own slots; at least one */
     const char *slots;
 } engines_rule;
@@ -82,8 +82,7 @@ typedef struct engines_rule {
 
 static void engines_rules(const akv_engine *e, engines_rule out[ENGINES_RULES])
 {
-    const uint64_t txn =
-        AKV_CAP_SNAPSHOT | AKV_CAP_BATCH | AKV_CAP_CONDITION | AKV_CAP_VERSION;
+    const uint64_t     txn = AKV_CAP_SNAPSHOT | AKV_CAP_BATCH | AKV_CAP_CONDITION | AKV_CAP_VERSION;
     const engines_rule rules[ENGINES_RULES] = {
         {AKV_CAP_READ, 0, e->get && e->iter_new && e->iter_move && e->iter_free,
          e->get || e->iter_new || e->iter_move || e->iter_free || e->exists || e->get_many ||
@@ -214,11 +213,22 @@ static akv_status engines_add(const akv_engine *engine)
     return AKV_OK;
 }
 
+void akvi_engines_lock(void)
+{
+    akvi_mutex_lock(&engines_mu);
+}
+
+void akvi_engines_unlock(void)
+{
+    akvi_mutex_unlock(&engines_mu);
+}
+
 akv_status akv_register(const akv_engine *engine)
 {
     akv_status status;
 
     akvi_call_begin();
+    akvi_watch_forks();
     status = engine ? akvi_engine_check(engine) : akvi_null(__func__, "engine");
     if (status == AKV_OK) {
         akvi_mutex_lock(&engines_mu);
@@ -239,8 +249,8 @@ const akv_option akvi_open_table[] = {
      NULL, NULL, "with sync=periodic: the most that a loss of power may take"},
     {"threads", AKV_OPTION_I32, offsetof(akv_open_options, threads), 0, 1024, 1, NULL, NULL,
      "background threads at most; 0: none, the program calls akv_work"},
-    {"memory_budget", AKV_OPTION_BYTES, offsetof(akv_open_options, memory_budget), 0, UINT64_MAX,
-     0, NULL, NULL, "memory that the store may hold at once; 0: no bound"},
+    {"memory_budget", AKV_OPTION_BYTES, offsetof(akv_open_options, memory_budget), 0, UINT64_MAX, 0,
+     NULL, NULL, "memory that the store may hold at once; 0: no bound"},
     {"latency_sample", AKV_OPTION_U32, offsetof(akv_open_options, latency_sample), 0, UINT32_MAX,
      64, NULL, NULL, "one call in this many is timed; 0: none"},
 };

@@ -27,6 +27,8 @@
 
 #define AKVI_LIKELY(x)   __builtin_expect(!!(x), 1)
 #define AKVI_UNLIKELY(x) __builtin_expect(!!(x), 0)
+/* Off the straight path: kept out of line, and its stack with it. */
+#define AKVI_COLD __attribute__((noinline, cold))
 
 #define AKVI_QUARANTINE 1024u
 #define AKVI_TAG_CLOSED UINT64_C(0x64657a6f6c6328)
@@ -38,16 +40,19 @@
 
 typedef enum akvi_cell {
     /* all that reads touch */
-    AKVI_CELL_HITS,
+    AKVI_CELL_GETS,
+    AKVI_CELL_GETS_NEXT, /* the count of gets at which one is timed */
+    AKVI_CELL_GETS_NONE, /* gets that gave no value: misses and failures */
     AKVI_CELL_MISSES,
+    AKVI_CELL_RELEASED, /* values that were given and are released */
     AKVI_CELL_READ_BYTES,
-    AKVI_CELL_RELEASED, /* values: hits less this are live */
-    AKVI_CELL_GET_WAIT, /* gets until one is timed; so the other two */
-    AKVI_CELL_WRITE_WAIT,
-    AKVI_CELL_SEEK_WAIT,
     AKVI_CELL_ERRORS,
+    AKVI_CELL_SPARE,
     /* the rest */
     AKVI_CELL_WRITES,
+    AKVI_CELL_WRITES_NEXT,
+    AKVI_CELL_SEEKS,
+    AKVI_CELL_SEEKS_NEXT,
     AKVI_CELL_BATCHES,
     AKVI_CELL_OPS,
     AKVI_CELL_PUTS,
@@ -57,7 +62,7 @@ typedef enum akvi_cell {
     AKVI_CELL_WRITE_BYTES,
     AKVI_CELL_SCANS,
     AKVI_CELL_MOVES,
-    AKVI_CELLS = 24 /* whole cache lines */
+    AKVI_CELLS = 32 /* whole cache lines */
 } akvi_cell;
 
 typedef struct akvi_cells {
@@ -94,34 +99,33 @@ struct akv {
     _Atomic uint64_t tag;
     _Atomic uint64_t caps; /* what the handle can do now */
     void            *impl;
-    akv_status (*get)(void *impl, akv_slice key, const akv_read_options *opt,
-                      akv_value *value_out);
+    akv_status (*get)(void *impl, akv_slice key, const akv_read_options *opt, akv_value *value_out);
     akvi_cells       *cells; /* AKVI_SLOTS of them */
     uint64_t          max_key, max_value;
     const akv_engine *engine;
 
     /* fixed after open */
-    uint64_t                 caps_open;      /* what the engine said of the handle */
-    uint32_t                 flags;         /* AKV_OPEN_* */
-    uint32_t                 latency_sample;
-    akv_env                 *env;
-    akvi_histogram          *latency; /* AKVI_LATENCIES of them */
-    void                    *cells_block;
-    akv_engine_options      *engine_options;
-    akv_allocator            allocator; /* the caller's, under the budget */
-    akv_logger               logger;
-    akv_merge_operator       merge;
-    akv_open_args            args;
-    akvi_budget              budget;
+    uint64_t            caps_open; /* what the engine said of the handle */
+    uint32_t            flags;     /* AKV_OPEN_* */
+    uint32_t            latency_sample;
+    akv_env            *env;
+    akvi_histogram     *latency; /* AKVI_LATENCIES of them */
+    void               *cells_block;
+    akv_engine_options *engine_options;
+    akv_allocator       allocator; /* the caller's, under the budget */
+    akv_logger          logger;
+    akv_merge_operator  merge;
+    char               *merge_name; /* merge.name's bytes */
+    akv_open_args       args;
+    akvi_budget         budget;
 
-    _Atomic uint64_t caps_emulated; /* of caps */
-    _Atomic uint64_t live[AKVI_KINDS];
-    char                    *merge_name; /* merge.name's bytes */
-    akvi_mutex       snapshots_mu;
-    akvi_snapshot   *snapshots AKVI_GUARDED_BY(snapshots_mu);
-    akvi_mutex       scrub_mu;
-    akvi_scrub      *scrub AKVI_GUARDED_BY(scrub_mu);
-    _Atomic uint64_t scrub_rounds, scrub_faults;
+    _Atomic uint64_t         caps_emulated; /* of caps */
+    _Atomic uint64_t         live[AKVI_KINDS];
+    akvi_mutex               snapshots_mu;
+    akvi_snapshot *snapshots AKVI_GUARDED_BY(snapshots_mu);
+    akvi_mutex               scrub_mu;
+    akvi_scrub *scrub        AKVI_GUARDED_BY(scrub_mu);
+    _Atomic uint64_t         scrub_rounds, scrub_faults;
 
     struct akv *next_closed; /* guarded by the quarantine's lock */
 };
@@ -192,16 +196,22 @@ static inline void akvi_count(akv *db, akvi_cell cell, uint64_t n)
 /* Values that were borrowed and not released. */
 uint64_t akvi_live_values(const akv *db);
 
-/* Whether this call is one of those to be timed. */
-static inline bool akvi_sampled(akvi_cells *cells, akvi_cell wait, uint32_t sample)
-{
-    uint64_t left = atomic_load_explicit(&cells->at[wait], memory_order_relaxed);
-    bool     now  = left == 0;
+/* Count gets that went another way than akv_get and keep no value. */
+void akvi_count_gets(akv *db, uint64_t n, uint64_t hits, uint64_t misses, uint64_t bytes);
 
-    if (AKVI_UNLIKELY(now))
-        left = sample;
-    atomic_store_explicit(&cells->at[wait], left - 1, memory_order_relaxed);
-    return now;
+/* Count a call, and say whether it is one of those to be timed: the cell after
+ * the counter's holds the count at which that is so. */
+static inline bool akvi_count_call(const akv *db, akvi_cells *cells, unsigned slot,
+                                   akvi_cell counter)
+{
+    _Atomic uint64_t *next = &cells->at[counter + 1];
+    uint64_t          n    = atomic_load_explicit(&cells->at[counter], memory_order_relaxed);
+
+    akvi_slot_add(&cells->at[counter], slot, 1);
+    if (AKVI_LIKELY(n < atomic_load_explicit(next, memory_order_relaxed)))
+        return false;
+    atomic_store_explicit(next, n + db->latency_sample, memory_order_relaxed);
+    return true;
 }
 
 static inline uint64_t akvi_clock(const akv *db)
@@ -216,12 +226,12 @@ static inline void akvi_timed(akv *db, akvi_latency which, uint64_t begin_ns)
 
 /* -------------------------------------------------------------- capabilities */
 
-#define AKVI_CAPS_MUTATE                                                                 \
-    (AKV_CAP_WRITE | AKV_CAP_BUILD | AKV_CAP_BATCH | AKV_CAP_CONDITION | AKV_CAP_TXN |   \
+#define AKVI_CAPS_MUTATE                                                               \
+    (AKV_CAP_WRITE | AKV_CAP_BUILD | AKV_CAP_BATCH | AKV_CAP_CONDITION | AKV_CAP_TXN | \
      AKV_CAP_DELETE_RANGE | AKV_CAP_MERGE | AKV_CAP_STREAM_WRITE)
 /* What a store under construction can't do before akv_finish. */
-#define AKVI_CAPS_FINISHED                                                               \
-    (AKV_CAP_READ | AKV_CAP_ORDERED | AKV_CAP_SNAPSHOT | AKV_CAP_CHECKPOINT |            \
+#define AKVI_CAPS_FINISHED                                                    \
+    (AKV_CAP_READ | AKV_CAP_ORDERED | AKV_CAP_SNAPSHOT | AKV_CAP_CHECKPOINT | \
      AKV_CAP_STREAM_READ | AKV_CAP_SHARED_READ)
 
 /* What the front layer adds to `native` by emulation. */
@@ -361,6 +371,9 @@ void akvi_scrub_stop(akv *db);
 /* Those of this build, NULL at the end; engines/registry.c defines it. */
 extern const akv_engine *const akvi_builtin_engines[];
 
+/* Around a fork, so that the child finds the list whole and its lock free. */
+void akvi_engines_lock(void);
+void akvi_engines_unlock(void);
 /* The engine called so, or NULL. */
 const akv_engine *akvi_engine_find(const char *name, size_t len);
 const akv_engine *akvi_engine_get(size_t i); /* NULL past the last */
@@ -378,8 +391,7 @@ AKVI_MUST_USE akv_status akvi_locate(const char *engine, const char *path, akv_e
                                      akv_buffer *scratch, const akv_engine **engine_out,
                                      const char **path_out, const char **query_out);
 /* AKV_OK or AKV_ABSENT. */
-AKVI_MUST_USE akv_status akvi_detect(const char *path, akv_env *env,
-                                     const akv_engine **engine_out);
+AKVI_MUST_USE akv_status akvi_detect(const char *path, akv_env *env, const akv_engine **engine_out);
 
 /* key.c: read the 32-byte key. The caller wipes it. */
 AKVI_MUST_USE akv_status akvi_key_read(const akv_key_source *source, uint8_t key_out[32]);

@@ -21,7 +21,8 @@ static void info_make_build(void)
 {
     size_t used;
 
-    used = (size_t)snprintf(info_build, sizeof info_build, "anykv %s, "
+    used = (size_t)snprintf(info_build, sizeof info_build,
+                            "anykv %s, "
 #if defined(__clang__)
                             "clang %d.%d, "
 #else
@@ -89,12 +90,19 @@ static uint64_t info_sum(const akv *db, akvi_cell cell)
     return sum;
 }
 
+static uint64_t info_hits(const akv *db)
+{
+    uint64_t none = info_sum(db, AKVI_CELL_GETS_NONE);
+
+    return info_sum(db, AKVI_CELL_GETS) - none;
+}
+
 uint64_t akvi_live_values(const akv *db)
 {
     /* releases first: of a value given meanwhile both or only the get is seen */
     uint64_t released = info_sum(db, AKVI_CELL_RELEASED);
 
-    return info_sum(db, AKVI_CELL_HITS) - released;
+    return info_hits(db) - released;
 }
 
 typedef struct info_counter {
@@ -105,11 +113,12 @@ typedef struct info_counter {
 static void info_counters(const akv *db, akv_stats *stats)
 {
     static const info_counter counters[] = {
-        {"get_hits", "keys", "reads by key that found one", AKVI_CELL_HITS},
+        {"gets", "keys", "reads by key", AKVI_CELL_GETS},
         {"get_misses", "keys", "reads by key that found none", AKVI_CELL_MISSES},
         {"scans", "iterators", "iterators opened", AKVI_CELL_SCANS},
         {"moves", "entries", "entries that freed iterators returned", AKVI_CELL_MOVES},
-        {"read_bytes", "bytes", "bytes that reads returned", AKVI_CELL_READ_BYTES},
+        {"read_bytes", "bytes", "bytes of values released and of iterators' entries",
+         AKVI_CELL_READ_BYTES},
         {"writes", "calls", "writes, a batch being one", AKVI_CELL_WRITES},
         {"batches", "calls", "batches written", AKVI_CELL_BATCHES},
         {"ops", "operations", "operations written", AKVI_CELL_OPS},
@@ -120,12 +129,12 @@ static void info_counters(const akv *db, akv_stats *stats)
         {"write_bytes", "bytes", "bytes of keys and values written", AKVI_CELL_WRITE_BYTES},
         {"errors", "calls", "calls that failed", AKVI_CELL_ERRORS},
     };
-    uint64_t gets = info_sum(db, AKVI_CELL_HITS) + info_sum(db, AKVI_CELL_MISSES);
 
-    akv_stats_add(stats, AKV_STAT_COUNTER, "gets", "keys", gets, "reads by key");
     for (size_t i = 0; i < sizeof counters / sizeof counters[0]; i++)
         akv_stats_add(stats, AKV_STAT_COUNTER, counters[i].name, counters[i].unit,
                       info_sum(db, counters[i].cell), counters[i].help);
+    akv_stats_add(stats, AKV_STAT_COUNTER, "get_hits", "keys", info_hits(db),
+                  "reads by key that found one");
 }
 
 static void info_latencies(const akv *db, akv_stats *stats)

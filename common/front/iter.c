@@ -144,8 +144,8 @@ akv_status akvi_iter_new(akv *db, const akv_scan_options *opt, akv_iter **iter_o
 
     if (status == AKV_OK)
         status = iter_options(db, opt, &full);
-    if (status == AKV_OK && (full.flags & (AKV_SCAN_REVERSE | AKV_SCAN_UPPER) ||
-                             full.lower.len || full.upper.len || full.prefix.len))
+    if (status == AKV_OK && (full.flags & (AKV_SCAN_REVERSE | AKV_SCAN_UPPER) || full.lower.len ||
+                             full.upper.len || full.prefix.len))
         status = akvi_need(db, AKV_CAP_ORDERED);
     if (status != AKV_OK)
         return status;
@@ -289,11 +289,12 @@ static inline akv_status iter_move(akv_iter *it, akv_move move, akv_slice key, i
 static akv_status iter_jump(akv_iter *it, akv_move move, akv_slice key, iter_place end)
 {
     akv        *db    = it->db;
-    akvi_cells *cells = &db->cells[akvi_slot()];
+    unsigned    slot  = akvi_slot();
+    akvi_cells *cells = &db->cells[slot];
     uint64_t    begin_ns;
     akv_status  status;
 
-    if (!akvi_sampled(cells, AKVI_CELL_SEEK_WAIT, db->latency_sample))
+    if (!akvi_count_call(db, cells, slot, AKVI_CELL_SEEKS))
         return iter_move(it, move, key, end);
     begin_ns = akvi_clock(db);
     status   = iter_move(it, move, key, end);

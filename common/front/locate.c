@@ -101,8 +101,7 @@ static akv_status locate_uri(const char *rest, akv_buffer *scratch, const char *
 }
 
 akv_status akvi_locate(const char *engine, const char *path, akv_env *env, akv_buffer *scratch,
-                       const akv_engine **engine_out, const char **path_out,
-                       const char **query_out)
+                       const akv_engine **engine_out, const char **path_out, const char **query_out)
 {
     const char *colon = path ? strchr(path, ':') : NULL;
     akv_status  status;

@@ -88,8 +88,8 @@ akv_status akv_verify(akv *db, const akv_job_options *opt)
         return status;
     status = akvi_job_options(opt, &full);
     if (status == AKV_OK && !db->engine->verify)
-        status = AKV_FAIL(AKV_UNSUPPORTED, "the %s engine has nothing to verify by",
-                          db->engine->name);
+        status =
+            AKV_FAIL(AKV_UNSUPPORTED, "the %s engine has nothing to verify by", db->engine->name);
     if (status == AKV_OK)
         status = db->engine->verify(db->impl, &full);
     return akvi_leave(db, status);

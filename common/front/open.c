@@ -10,9 +10,10 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-#define OPEN_LINE   64u
-#define OPEN_FLAGS  (AKV_OPEN_READ_ONLY | AKV_OPEN_CREATE | AKV_OPEN_EXCLUSIVE | \
-                     AKV_OPEN_TRUNCATE | AKV_OPEN_SALVAGE)
+#define OPEN_LINE 64u
+#define OPEN_FLAGS                                                                   \
+    (AKV_OPEN_READ_ONLY | AKV_OPEN_CREATE | AKV_OPEN_EXCLUSIVE | AKV_OPEN_TRUNCATE | \
+     AKV_OPEN_SALVAGE)
 
 /* What one call of akv_open works with. */
 typedef struct open_request {
@@ -57,13 +58,13 @@ static akv_status open_figures(akv *db)
     db->latency     = akvi_zalloc(akvi_mem(db), AKVI_LATENCIES * sizeof *db->latency);
     if (!db->cells_block || !db->latency)
         return AKV_NOMEM;
-    db->cells = (akvi_cells *)(((uintptr_t)db->cells_block + OPEN_LINE - 1) &
-                               ~(uintptr_t)(OPEN_LINE - 1));
-    /* 0 times nothing: a count that is never run down */
+    db->cells =
+        (akvi_cells *)(((uintptr_t)db->cells_block + OPEN_LINE - 1) & ~(uintptr_t)(OPEN_LINE - 1));
+    /* 0 times nothing: a count that is never reached */
     for (unsigned i = 0; db->latency_sample == 0 && i < AKVI_SLOTS; i++) {
-        atomic_init(&db->cells[i].at[AKVI_CELL_GET_WAIT], UINT64_MAX);
-        atomic_init(&db->cells[i].at[AKVI_CELL_WRITE_WAIT], UINT64_MAX);
-        atomic_init(&db->cells[i].at[AKVI_CELL_SEEK_WAIT], UINT64_MAX);
+        atomic_init(&db->cells[i].at[AKVI_CELL_GETS_NEXT], UINT64_MAX);
+        atomic_init(&db->cells[i].at[AKVI_CELL_WRITES_NEXT], UINT64_MAX);
+        atomic_init(&db->cells[i].at[AKVI_CELL_SEEKS_NEXT], UINT64_MAX);
     }
     return AKV_OK;
 }
@@ -308,8 +309,8 @@ static akv_status open_handle(open_request *r)
     if (status == AKV_OK)
         status = open_text_options(r);
     if (status == AKV_OK && r->engine->options)
-        status = akvi_options_check(r->engine->options, r->engine->options_n,
-                                    r->db->engine_options);
+        status =
+            akvi_options_check(r->engine->options, r->engine->options_n, r->db->engine_options);
     if (status == AKV_OK)
         status = open_check(r);
     if (status == AKV_OK)

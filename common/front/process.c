@@ -17,27 +17,29 @@
 /* Odd, so never the tag of a closed handle, nor zero. */
 _Atomic uint64_t akvi_live_tag = UINT64_C(0x6576696c766b61);
 
-static akvi_mutex process_mu = AKVI_MUTEX_INIT(AKVI_RANK_HANDLES);
-static akv       *process_oldest AKVI_GUARDED_BY(process_mu); /* closed first */
-static akv       *process_newest AKVI_GUARDED_BY(process_mu);
-static unsigned   process_n AKVI_GUARDED_BY(process_mu);
+static akvi_mutex          process_mu = AKVI_MUTEX_INIT(AKVI_RANK_HANDLES);
+static akv *process_oldest AKVI_GUARDED_BY(process_mu); /* closed first */
+static akv *process_newest AKVI_GUARDED_BY(process_mu);
+static unsigned process_n  AKVI_GUARDED_BY(process_mu);
 
 /* -------------------------------------------------------------------- fork */
 
 static void process_before_fork(void)
 {
+    akvi_engines_lock();
     akvi_mutex_lock(&process_mu);
 }
 
 static void process_after_fork(void)
 {
     akvi_mutex_unlock(&process_mu);
+    akvi_engines_unlock();
 }
 
 static void process_in_child(void)
 {
     atomic_fetch_add_explicit(&akvi_live_tag, PROCESS_TAG_STEP, memory_order_relaxed);
-    akvi_mutex_unlock(&process_mu);
+    process_after_fork();
 }
 
 static void process_watch(void)

@@ -12,7 +12,7 @@
 static const akv_value        read_empty    = AKV_VALUE_INIT;
 static const akv_read_options read_defaults = AKV_READ_OPTIONS_INIT;
 
-/* ------------------------------------------------------------ straight path */
+/* ------------------------------------------------- a get, checked and counted */
 
 static akv_status read_timed(akv *db, akv_slice key, const akv_read_options *opt,
                              akv_value *value_out)
@@ -24,40 +24,54 @@ static akv_status read_timed(akv *db, akv_slice key, const akv_read_options *opt
     return status;
 }
 
+/* Count a get that returned no value, and leave none. */
+static akv_status read_none(akv *db, akv_status status, akv_value *value_out)
+{
+    akvi_count(db, AKVI_CELL_GETS_NONE, 1);
+    akvi_count(db, AKVI_CELL_MISSES, status == AKV_ABSENT);
+    *value_out = read_empty;
+    return status;
+}
+
 /* The engine's get with its counting, from checked arguments. */
-static inline akv_status read_get(akv *db, akv_slice key, const akv_read_options *opt,
-                                  akv_value *value_out)
+static akv_status read_get(akv *db, akv_slice key, const akv_read_options *opt,
+                           akv_value *value_out)
 {
     unsigned    slot  = akvi_slot();
     akvi_cells *cells = &db->cells[slot];
     akv_status  status;
 
-    *value_out = read_empty;
-    if (AKVI_UNLIKELY(akvi_sampled(cells, AKVI_CELL_GET_WAIT, db->latency_sample)))
+    memset(value_out, 0, sizeof *value_out);
+    if (AKVI_UNLIKELY(akvi_count_call(db, cells, slot, AKVI_CELL_GETS)))
         status = read_timed(db, key, opt, value_out);
     else
         status = db->get(db->impl, key, opt, value_out);
-    if (AKVI_LIKELY(status == AKV_OK)) {
-        akvi_slot_add(&cells->at[AKVI_CELL_HITS], slot, 1);
-        akvi_slot_add(&cells->at[AKVI_CELL_READ_BYTES], slot, value_out->len);
-        value_out->db = db;
-        return AKV_OK;
-    }
-    if (status == AKV_ABSENT)
-        akvi_slot_add(&cells->at[AKVI_CELL_MISSES], slot, 1);
-    *value_out = read_empty;
-    return status;
+    if (AKVI_UNLIKELY(status != AKV_OK))
+        return read_none(db, status, value_out);
+    value_out->db = db;
+    return AKV_OK;
 }
 
 /* Give back a value that read_get filled. */
-static inline void read_release(akv *db, akv_value *value)
+static void read_release(akv *db, akv_value *value)
 {
-    unsigned slot = akvi_slot();
+    unsigned    slot  = akvi_slot();
+    akvi_cells *cells = &db->cells[slot];
 
-    akvi_slot_add(&db->cells[slot].at[AKVI_CELL_RELEASED], slot, 1);
+    akvi_slot_add(&cells->at[AKVI_CELL_RELEASED], slot, 1);
+    akvi_slot_add(&cells->at[AKVI_CELL_READ_BYTES], slot, value->len);
     if (value->pin)
         db->engine->release(db->impl, value);
-    *value = read_empty;
+    memset(value, 0, sizeof *value);
+}
+
+void akvi_count_gets(akv *db, uint64_t n, uint64_t hits, uint64_t misses, uint64_t bytes)
+{
+    akvi_count(db, AKVI_CELL_GETS, n);
+    akvi_count(db, AKVI_CELL_GETS_NONE, n - hits);
+    akvi_count(db, AKVI_CELL_MISSES, misses);
+    akvi_count(db, AKVI_CELL_RELEASED, hits);
+    akvi_count(db, AKVI_CELL_READ_BYTES, bytes);
 }
 
 static akv_status read_check(const akv *db, akv_slice key, const akv_read_options *opt,
@@ -72,23 +86,19 @@ static akv_status read_check(const akv *db, akv_slice key, const akv_read_option
     return status;
 }
 
-/* Whether there is nothing to check but the handle. */
-static inline bool read_plain(const akv *db, akv_slice key, const akv_read_options *opt)
-{
-    return !opt && key.len <= db->max_key && key.data && (akvi_caps(db) & AKV_CAP_READ);
-}
+/* ------------------------------------------------------------ straight path */
 
-akv_status akv_get(akv *db, akv_slice key, const akv_read_options *opt, akv_value *value_out)
+/* akv_get when there is something to check, to time, or to count with care. */
+static AKVI_COLD akv_status read_careful(akv *db, akv_slice key, const akv_read_options *opt,
+                                         akv_value *value_out)
 {
     akv_read_options copy;
     akv_status       status;
 
-    if (AKVI_UNLIKELY(!value_out))
-        return akvi_refuse_null(__func__, "value_out");
-    status = akvi_enter(db, __func__);
-    if (AKVI_LIKELY(status == AKV_OK)) {
-        if (AKVI_LIKELY(read_plain(db, key, opt)))
-            return akvi_leave(db, read_get(db, key, &read_defaults, value_out));
+    if (!value_out)
+        return akvi_refuse_null("akv_get", "value_out");
+    status = akvi_enter(db, "akv_get");
+    if (status == AKV_OK) {
         status = read_check(db, key, opt, &copy, &opt);
         if (status == AKV_OK)
             return akvi_leave(db, read_get(db, key, opt, value_out));
@@ -98,14 +108,64 @@ akv_status akv_get(akv *db, akv_slice key, const akv_read_options *opt, akv_valu
     return status;
 }
 
+static AKVI_COLD akv_status read_miss(akv *db, akv_status status, akv_value *value_out)
+{
+    return akvi_leave(db, read_none(db, status, value_out));
+}
+
+/* Whether nothing stands between this get and the engine's. */
+static inline bool read_is_plain(const akv *db, akv_slice key, const akv_read_options *opt,
+                                 const akv_value *value_out, unsigned slot)
+{
+    return akvi_is_live(db) && (akvi_caps(db) & AKV_CAP_READ) && !opt && value_out &&
+           slot < AKVI_SLOTS_OWN && key.data && key.len <= db->max_key;
+}
+
+akv_status akv_get(akv *db, akv_slice key, const akv_read_options *opt, akv_value *value_out)
+{
+    unsigned    slot = (unsigned)akvi_slot_tls;
+    akvi_cells *cells;
+    akv_status  status;
+    uint64_t    n;
+
+    if (AKVI_UNLIKELY(!read_is_plain(db, key, opt, value_out, slot)))
+        return read_careful(db, key, opt, value_out);
+    cells = &db->cells[slot];
+    n     = atomic_load_explicit(&cells->at[AKVI_CELL_GETS], memory_order_relaxed);
+    if (AKVI_UNLIKELY(n >=
+                      atomic_load_explicit(&cells->at[AKVI_CELL_GETS_NEXT], memory_order_relaxed)))
+        return read_careful(db, key, opt, value_out);
+    atomic_store_explicit(&cells->at[AKVI_CELL_GETS], n + 1, memory_order_relaxed);
+    akvi_call_begin();
+    memset(value_out, 0, sizeof *value_out);
+    status = db->get(db->impl, key, &read_defaults, value_out);
+    if (AKVI_UNLIKELY(status != AKV_OK))
+        return read_miss(db, status, value_out);
+    value_out->db = db;
+    return AKV_OK;
+}
+
+static AKVI_COLD void read_release_careful(akv_value *value)
+{
+    if (value && akvi_is_live(value->db))
+        read_release(value->db, value);
+    else if (value)
+        *value = read_empty;
+}
+
 void akv_value_release(akv_value *value)
 {
-    if (!value || !value->db)
+    unsigned    slot = (unsigned)akvi_slot_tls;
+    akvi_cells *cells;
+
+    if (AKVI_UNLIKELY(!value || !akvi_is_live(value->db) || value->pin || slot >= AKVI_SLOTS_OWN)) {
+        read_release_careful(value);
         return;
-    if (AKVI_LIKELY(akvi_is_live(value->db)))
-        read_release(value->db, value);
-    else
-        *value = read_empty;
+    }
+    cells = &value->db->cells[slot];
+    akvi_slot_add(&cells->at[AKVI_CELL_RELEASED], slot, 1);
+    akvi_slot_add(&cells->at[AKVI_CELL_READ_BYTES], slot, value->len);
+    memset(value, 0, sizeof *value);
 }
 
 void akv_values_release(akv_value *values, size_t n)
@@ -189,25 +249,23 @@ static akv_status read_each(akv *db, size_t n, const akv_slice *keys, const akv_
 static akv_status read_many(akv *db, size_t n, const akv_slice *keys, const akv_read_options *opt,
                             akv_value *values_out, akv_status *statuses_out)
 {
-    akv_status status =
-        db->engine->get_many(db->impl, n, keys, opt, values_out, statuses_out);
-    uint64_t   hits = 0, misses = 0, bytes = 0;
+    akv_status status = db->engine->get_many(db->impl, n, keys, opt, values_out, statuses_out);
+    uint64_t   none = 0, misses = 0;
 
     for (size_t i = 0; i < n; i++) {
         if (statuses_out[i] == AKV_OK) {
             values_out[i].db = db;
-            hits++;
-            bytes += values_out[i].len;
         } else {
+            none++;
             misses += statuses_out[i] == AKV_ABSENT;
             values_out[i] = read_empty;
             if (status == AKV_OK && statuses_out[i] < 0)
                 status = statuses_out[i];
         }
     }
-    akvi_count(db, AKVI_CELL_HITS, hits);
+    akvi_count(db, AKVI_CELL_GETS, n);
+    akvi_count(db, AKVI_CELL_GETS_NONE, none);
     akvi_count(db, AKVI_CELL_MISSES, misses);
-    akvi_count(db, AKVI_CELL_READ_BYTES, bytes);
     return status;
 }
 
@@ -252,10 +310,7 @@ akv_status akv_exists(akv *db, akv_slice key, const akv_read_options *opt)
     status = read_check(db, key, opt, &copy, &opt);
     if (status == AKV_OK && db->engine->exists) {
         status = db->engine->exists(db->impl, key, opt);
-        if (status == AKV_OK || status == AKV_ABSENT)
-            akvi_count(db, status == AKV_OK ? AKVI_CELL_HITS : AKVI_CELL_MISSES, 1);
-        if (status == AKV_OK)
-            akvi_count(db, AKVI_CELL_RELEASED, 1);
+        akvi_count_gets(db, 1, status == AKV_OK, status == AKV_ABSENT, 0);
     } else if (status == AKV_OK) {
         status = read_get(db, key, opt, &value);
         if (status == AKV_OK)
@@ -329,8 +384,8 @@ akv_status akv_approximate_size(akv *db, akv_slice lower, akv_slice upper,
     if (status == AKV_OK)
         status = akvi_check_key(db, upper);
     if (status == AKV_OK && !db->engine->approximate_size)
-        status = AKV_FAIL(AKV_UNSUPPORTED, "the %s engine gives no approximate sizes",
-                          db->engine->name);
+        status =
+            AKV_FAIL(AKV_UNSUPPORTED, "the %s engine gives no approximate sizes", db->engine->name);
     if (status == AKV_OK)
         status = db->engine->approximate_size(db->impl, &range, opt, bytes_out);
     if (status != AKV_OK)

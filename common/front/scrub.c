@@ -16,8 +16,8 @@ struct akvi_scrub {
     akv_cancel     *stop;
     akvi_pool      *pool;
 
-    akvi_mutex mu;
-    akvi_cond  stop_asked;
+    akvi_mutex    mu;
+    akvi_cond     stop_asked;
     bool stopping AKVI_GUARDED_BY(mu);
 };
 
@@ -132,8 +132,8 @@ akv_status akv_scrub_start(akv *db, uint32_t period_s, const akv_job_options *op
         return status;
     status = akvi_job_options(opt, &full);
     if (status == AKV_OK && !db->engine->verify)
-        status = AKV_FAIL(AKV_UNSUPPORTED, "the %s engine has nothing to verify by",
-                          db->engine->name);
+        status =
+            AKV_FAIL(AKV_UNSUPPORTED, "the %s engine has nothing to verify by", db->engine->name);
     if (status == AKV_OK) {
         akvi_mutex_lock(&db->scrub_mu);
         if (db->scrub)

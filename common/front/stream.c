@@ -48,8 +48,7 @@ static akv_status stream_new(akv *db, akv_stream **stream_out)
 
 static akv_status stream_enter(const akv_stream *stream, bool writer, const char *call)
 {
-    akv_status status =
-        stream ? akvi_enter(stream->db, call) : akvi_refuse_null(call, "stream");
+    akv_status status = stream ? akvi_enter(stream->db, call) : akvi_refuse_null(call, "stream");
 
     if (status == AKV_OK && stream->writer != writer)
         return akvi_leave(stream->db, AKV_FAIL(AKV_MISUSE, "%s: the stream is open for %s", call,
@@ -102,10 +101,8 @@ akv_status akv_stream_open(akv *db, akv_slice key, const akv_read_options *opt,
     if (!stream_out)
         return akvi_leave(db, akvi_null(__func__, "stream_out"));
     status = stream_open(db, key, opt, stream_out);
-    if (status == AKV_OK || status == AKV_ABSENT)
-        akvi_count(db, status == AKV_OK ? AKVI_CELL_HITS : AKVI_CELL_MISSES, 1);
     /* a stream is counted as one, not as a live value */
-    akvi_count(db, AKVI_CELL_RELEASED, status == AKV_OK);
+    akvi_count_gets(db, 1, status == AKV_OK, status == AKV_ABSENT, 0);
     return akvi_leave(db, status);
 }
 

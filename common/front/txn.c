@@ -84,8 +84,7 @@ static akv_status txn_enter(const akv_txn *txn, const char *call)
 
 /* ------------------------------------------------------------------ remembering */
 
-akv_status akvi_txn_space_of(akv_txn *txn, const akv_keyspace *keyspace,
-                             akvi_txn_space **space_out)
+akv_status akvi_txn_space_of(akv_txn *txn, const akv_keyspace *keyspace, akvi_txn_space **space_out)
 {
     const char     *name = akvi_keyspace_name(keyspace);
     akvi_txn_space *space;
@@ -179,7 +178,7 @@ static akv_status txn_read_options(akv_txn *txn, const akv_read_options *opt,
                                    akv_read_options *full_out)
 {
     const akv_read_options *checked;
-    akv_status status = akvi_read_options(txn->db, opt, full_out, &checked);
+    akv_status              status = akvi_read_options(txn->db, opt, full_out, &checked);
 
     if (status != AKV_OK)
         return status;
@@ -212,8 +211,7 @@ static akv_status txn_view(akv_txn *txn, akv_slice key, const akv_read_options *
     if (status == AKV_OK || status == AKV_ABSENT) {
         akv_status saw = akvi_txn_saw(txn, space, key, status == AKV_OK ? value_out : NULL);
 
-        akvi_count(db, status == AKV_OK ? AKVI_CELL_HITS : AKVI_CELL_MISSES, 1);
-        akvi_count(db, AKVI_CELL_RELEASED, status == AKV_OK);
+        akvi_count_gets(db, 1, status == AKV_OK, status == AKV_ABSENT, value_out->len);
         if (saw != AKV_OK && value_out->pin)
             db->engine->release(db->impl, value_out);
         status = saw == AKV_OK ? status : saw;
@@ -242,7 +240,6 @@ static akv_status txn_get(akv_txn *txn, akv_slice key, const akv_read_options *o
         return status;
     if (value_out)
         status = akvi_buffer_set(value_out, value.data, value.len);
-    akvi_count(txn->db, AKVI_CELL_READ_BYTES, value.len);
     txn_release(txn, &value);
     return status;
 }
@@ -372,8 +369,8 @@ akv_status akv_txn_delete(akv_txn *txn, akv_slice key, const akv_write_options *
 
     if (status != AKV_OK)
         return status;
-    return akvi_leave(txn->db, txn_write(txn, AKV_OP_DELETE, key, akv_bytes(NULL, 0), opt,
-                                         AKVI_TAKES_CONDITION));
+    return akvi_leave(
+        txn->db, txn_write(txn, AKV_OP_DELETE, key, akv_bytes(NULL, 0), opt, AKVI_TAKES_CONDITION));
 }
 
 /* -------------------------------------------------------------------- commit */

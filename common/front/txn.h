@@ -39,7 +39,7 @@ struct akv_txn {
     unsigned        refs; /* itself until its end, and its iterators */
 };
 
-void akvi_txn_unref(akv_txn *txn);
+void                     akvi_txn_unref(akv_txn *txn);
 AKVI_MUST_USE akv_status akvi_txn_space_of(akv_txn *txn, const akv_keyspace *keyspace,
                                            akvi_txn_space **space_out);
 /* Remember what the snapshot had under `key`; NULL: nothing. */

@@ -17,18 +17,18 @@
 #include "common/base/bytes.h"
 
 typedef struct txn_iter {
-    akv_txn              *txn;
-    akvi_txn_space       *space;
-    void                 *inner_iter;
-    const akv_range      *range;
-    akv_range             inner_range;
-    const akvi_txn_item  *own;
-    akv_entry             inner;
-    bool                  inner_on;
-    bool                  up;
-    bool                  settled;
-    akv_buffer            at;
-    akv_buffer            value; /* own values, which may be written again meanwhile */
+    akv_txn             *txn;
+    akvi_txn_space      *space;
+    void                *inner_iter;
+    const akv_range     *range;
+    akv_range            inner_range;
+    const akvi_txn_item *own;
+    akv_entry            inner;
+    bool                 inner_on;
+    bool                 up;
+    bool                 settled;
+    akv_buffer           at;
+    akv_buffer           value; /* own values, which may be written again meanwhile */
 } txn_iter;
 
 static int txn_iter_compare(akv_slice a, akv_slice b)
@@ -139,10 +139,9 @@ static akv_status txn_iter_leave(txn_iter *it, akv_slice key)
 
 static akv_status txn_iter_show_own(txn_iter *it, akv_entry *entry_out)
 {
-    akv_status status =
-        it->range->keys_only
-            ? AKV_OK
-            : akvi_buffer_set(&it->value, it->own->value.data, it->own->value.len);
+    akv_status status = it->range->keys_only
+                            ? AKV_OK
+                            : akvi_buffer_set(&it->value, it->own->value.data, it->own->value.len);
 
     if (status != AKV_OK)
         return status;

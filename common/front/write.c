@@ -49,7 +49,7 @@ akv_status akvi_apply(akv *db, const akv_op *ops, size_t n, akvi_write *write)
 {
     unsigned    slot  = akvi_slot();
     akvi_cells *cells = &db->cells[slot];
-    bool        timed = akvi_sampled(cells, AKVI_CELL_WRITE_WAIT, db->latency_sample);
+    bool        timed = akvi_count_call(db, cells, slot, AKVI_CELL_WRITES);
     uint64_t    begin = timed ? akvi_clock(db) : 0;
     akv_status  status;
 
@@ -58,7 +58,6 @@ akv_status akvi_apply(akv *db, const akv_op *ops, size_t n, akvi_write *write)
     status = db->engine->write(db->impl, ops, n, &write->opt, &write->result);
     if (timed)
         akvi_timed(db, AKVI_LATENCY_WRITE, begin);
-    akvi_slot_add(&cells->at[AKVI_CELL_WRITES], slot, 1);
     if (status == AKV_OK)
         write_count(db, ops, n);
     else if (status == AKV_CONFLICT)
@@ -112,8 +111,7 @@ akv_status akv_delete(akv *db, akv_slice key, const akv_write_options *opt)
                       __func__);
 }
 
-akv_status akv_delete_range(akv *db, akv_slice lower, akv_slice upper,
-                            const akv_write_options *opt)
+akv_status akv_delete_range(akv *db, akv_slice lower, akv_slice upper, const akv_write_options *opt)
 {
     return write_call(db, AKV_OP_DELETE_RANGE, lower, upper, opt, 0, __func__);
 }
@@ -127,7 +125,7 @@ akv_status akv_merge(akv *db, akv_slice key, akv_slice operand, const akv_write_
 static akv_status write_lifetime(akv *db, akv_slice key, bool forever, uint64_t ttl_ms,
                                  const akv_write_options *opt, const char *call)
 {
-    const unsigned takes = AKVI_TAKES_CONDITION | AKVI_TAKES_KEYSPACE | AKVI_TAKES_WRITE;
+    const unsigned    takes  = AKVI_TAKES_CONDITION | AKVI_TAKES_KEYSPACE | AKVI_TAKES_WRITE;
     akv_status        status = akvi_enter(db, call);
     akv_write_options full;
     akv_op            op;

@@ -9,8 +9,8 @@
 
 static void test_batch_copies_what_it_is_given(void **state)
 {
-    akv              *db = toy_new(NULL);
-    akv_write_options opt = AKV_WRITE_OPTIONS_INIT;
+    akv              *db    = toy_new(NULL);
+    akv_write_options opt   = AKV_WRITE_OPTIONS_INIT;
     char              key[] = "key", value[] = "value", expected[] = "old";
     akv_batch        *batch;
 
@@ -110,8 +110,7 @@ static void test_batch_operations_take_only_their_own_options(void **state)
     assert_error_has("condition");
     assert_int_equal(akv_batch_count(batch), 0);
     /* what is emulated is no single step */
-    assert_status(AKV_UNSUPPORTED,
-                  akv_batch_delete_range(batch, akv_str("a"), akv_str("b"), NULL));
+    assert_status(AKV_UNSUPPORTED, akv_batch_delete_range(batch, akv_str("a"), akv_str("b"), NULL));
     assert_error_has("emulation");
     akv_batch_free(batch);
     assert_ok(akv_close(db));

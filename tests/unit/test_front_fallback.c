@@ -314,13 +314,13 @@ static void test_fallback_is_not_claimed_without_its_means(void **state)
 
 /* ---------------------------------------------------------------- registration */
 
-#define refuse(status, part, ...)                       \
-    do {                                                \
-        akv_engine e = toy_table;                       \
-        e.name       = "refused";                       \
-        __VA_ARGS__;                                    \
-        assert_status((status), akv_register(&e));      \
-        assert_error_has(part);                         \
+#define refuse(status, part, ...)                  \
+    do {                                           \
+        akv_engine e = toy_table;                  \
+        e.name       = "refused";                  \
+        __VA_ARGS__;                               \
+        assert_status((status), akv_register(&e)); \
+        assert_error_has(part);                    \
     } while (0)
 
 static void test_register_refuses_names_and_forms(void **state)

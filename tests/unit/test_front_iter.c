@@ -22,15 +22,15 @@ static const char *iter_at(const akv_iter *it)
     return text;
 }
 
-#define assert_on(it, status, key)                    \
-    do {                                              \
-        assert_int_equal((status), AKV_OK);           \
-        assert_string_equal(iter_at(it), (key));      \
+#define assert_on(it, status, key)               \
+    do {                                         \
+        assert_int_equal((status), AKV_OK);      \
+        assert_string_equal(iter_at(it), (key)); \
     } while (0)
-#define assert_end(it, status)                        \
-    do {                                              \
-        assert_int_equal((status), AKV_END);          \
-        assert_string_equal(iter_at(it), "-");        \
+#define assert_end(it, status)                 \
+    do {                                       \
+        assert_int_equal((status), AKV_END);   \
+        assert_string_equal(iter_at(it), "-"); \
     } while (0)
 
 static akv *iter_store(const char *keys)
@@ -346,11 +346,11 @@ static void iter_random_key(akvt_random *r, char key[4])
 
 static void iter_random_round(akvt_random *r)
 {
-    akv        *db = toy_new(NULL);
-    iter_model  m  = {0, -1, {{0}}};
-    char        lower[4], upper[4], prefix[4] = "", key[4];
-    bool        reverse = akvt_below(r, 2) != 0;
-    akv_iter   *it, *all;
+    akv       *db = toy_new(NULL);
+    iter_model m  = {0, -1, {{0}}};
+    char       lower[4], upper[4], prefix[4] = "", key[4];
+    bool       reverse = akvt_below(r, 2) != 0;
+    akv_iter  *it, *all;
 
     for (int i = 0; i < 25; i++) {
         iter_random_key(r, key);

@@ -39,7 +39,7 @@ static void test_close_is_refused_while_anything_is_live(void **state)
 {
     akv          *db = toy_new(NULL);
     akv_value     values[3], value;
-    akv_slice     keys[3]     = {life_key, life_key, {"x", 1}};
+    akv_slice     keys[3] = {life_key, life_key, {"x", 1}};
     akv_status    statuses[3];
     akv_iter     *its[2];
     akv_snapshot *snapshot;
@@ -355,7 +355,7 @@ static void test_value_may_be_released_by_another_thread(void **state)
 
 static void test_scrub_verifies_again_and_again_until_stopped(void **state)
 {
-    akv            *db = toy_new(NULL);
+    akv            *db  = toy_new(NULL);
     akv_job_options opt = AKV_JOB_OPTIONS_INIT;
 
     (void)state;

@@ -127,7 +127,7 @@ static void test_misuse_null_objects_are_told_or_taken(void **state)
 
 static void test_misuse_null_outputs_are_told(void **state)
 {
-    akv       *db = toy_new(NULL);
+    akv       *db  = toy_new(NULL);
     akv_slice  key = misuse_key;
     akv_status status;
     akv_value  value;
@@ -201,10 +201,10 @@ static void test_misuse_limits_name_size_and_limit(void **state)
 
 static void test_misuse_capabilities_that_lack_are_named(void **state)
 {
-    akv              *db = toy_new(NULL);
-    akv_keyspace     *space;
-    akv_changes      *changes;
-    akv_stream       *stream;
+    akv          *db = toy_new(NULL);
+    akv_keyspace *space;
+    akv_changes  *changes;
+    akv_stream   *stream;
 
     (void)state;
     assert_status(AKV_UNSUPPORTED, akv_keyspace_open(db, "x", 0, &space));

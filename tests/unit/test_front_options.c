@@ -205,12 +205,12 @@ static void test_options_of_calls_are_checked(void **state)
 
 static void test_options_sync_of_a_write_is_never_weaker(void **state)
 {
-    akv_open_options  opt   = AKV_OPEN_OPTIONS_INIT;
-    akv_write_options write = AKV_WRITE_OPTIONS_INIT;
+    akv_open_options  opt        = AKV_OPEN_OPTIONS_INIT;
+    akv_write_options write      = AKV_WRITE_OPTIONS_INIT;
     const uint32_t    want[3][4] = {/* store: always, periodic, never; write: by word */
-                                    {1, 1, 1, 1},
-                                    {2, 1, 2, 2},
-                                    {3, 1, 2, 3}};
+                                 {1, 1, 1, 1},
+                                 {2, 1, 2, 2},
+                                 {3, 1, 2, 3}};
 
     (void)state;
     for (uint32_t store = 1; store <= 3; store++) {

@@ -9,7 +9,7 @@
 static const char *txn_text(akv_txn *txn, const char *key)
 {
     static char text[100];
-    akv_buffer  value = AKV_BUFFER_INIT;
+    akv_buffer  value  = AKV_BUFFER_INIT;
     akv_status  status = akv_txn_get(txn, akv_str(key), NULL, &value);
 
     if (status == AKV_OK)
@@ -159,8 +159,8 @@ static void test_txn_conditions_are_judged_by_what_it_sees(void **state)
 
 static void test_txn_scan_merges_both_ways(void **state)
 {
-    akv             *db = toy_new(NULL);
-    akv_scan_options opt = AKV_SCAN_OPTIONS_INIT;
+    akv             *db   = toy_new(NULL);
+    akv_scan_options opt  = AKV_SCAN_OPTIONS_INIT;
     const char      *want = "abdfgh", *w;
     akv_txn         *txn;
     akv_iter        *it;

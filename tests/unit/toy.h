@@ -20,10 +20,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define TOY_CAPS                                                                      \
-    (AKV_CAP_READ | AKV_CAP_WRITE | AKV_CAP_ORDERED | AKV_CAP_BATCH |                 \
-     AKV_CAP_CONDITION | AKV_CAP_VERSION | AKV_CAP_SNAPSHOT | AKV_CAP_TTL |           \
-     AKV_CAP_ENCODING | AKV_CAP_TXN)
+#define TOY_CAPS                                                                          \
+    (AKV_CAP_READ | AKV_CAP_WRITE | AKV_CAP_ORDERED | AKV_CAP_BATCH | AKV_CAP_CONDITION | \
+     AKV_CAP_VERSION | AKV_CAP_SNAPSHOT | AKV_CAP_TTL | AKV_CAP_ENCODING | AKV_CAP_TXN)
 
 typedef struct toy_item {
     _Atomic unsigned refs;
@@ -55,16 +54,16 @@ typedef struct toy_options {
 
 /* What tests look at and steer by. */
 static struct toy_seen {
-    akv_open_args      args;
-    toy_options        options;
-    char               label[32], path[200];
-    uint8_t            key[32];
-    uint64_t           caps; /* of the next opens; 0: all of the table */
-    akv_write_options  write_opt;
-    _Atomic uint64_t   writes, gets, verifies;
-    uint64_t           conflicts_to_play; /* writes that lose, whatever they ask */
-    akv_status         fail_moves;        /* next move fails so, once */
-    akv_status         fail_open, fail_close;
+    akv_open_args     args;
+    toy_options       options;
+    char              label[32], path[200];
+    uint8_t           key[32];
+    uint64_t          caps; /* of the next opens; 0: all of the table */
+    akv_write_options write_opt;
+    _Atomic uint64_t  writes, gets, verifies;
+    uint64_t          conflicts_to_play; /* writes that lose, whatever they ask */
+    akv_status        fail_moves;        /* next move fails so, once */
+    akv_status        fail_open, fail_close;
 } toy_seen;
 
 static pthread_mutex_t toy_mu = PTHREAD_MUTEX_INITIALIZER;
@@ -195,9 +194,9 @@ static inline akv_status toy_close(void *impl)
 static inline akv_status toy_get(void *impl, akv_slice key, const akv_read_options *opt,
                                  akv_value *value_out)
 {
-    toy       *t = impl;
-    toy_state *s = opt->snapshot ? akv_snapshot_impl(opt->snapshot) : NULL;
-    toy_state *held = s ? NULL : toy_hold(t);
+    toy       *t      = impl;
+    toy_state *s      = opt->snapshot ? akv_snapshot_impl(opt->snapshot) : NULL;
+    toy_state *held   = s ? NULL : toy_hold(t);
     akv_status status = AKV_ABSENT;
     size_t     at;
 
@@ -258,7 +257,7 @@ static inline akv_status toy_iter_move(void *impl, akv_move move, akv_slice key,
 {
     const akv_entry empty = {.key = {NULL, 0}};
     toy_iter       *it    = impl;
-    ptrdiff_t       step  = 1, at = (ptrdiff_t)it->at;
+    ptrdiff_t       step = 1, at = (ptrdiff_t)it->at;
     size_t          place;
 
     if (toy_seen.fail_moves) {
@@ -267,9 +266,15 @@ static inline akv_status toy_iter_move(void *impl, akv_move move, akv_slice key,
         return akv_engine_fail(status, 0, NULL, AKV_NO_OFFSET, "toy: told to fail");
     }
     switch (move) {
-    case AKV_MOVE_FIRST: toy_find(it->s, it->range->lower, &place); at = (ptrdiff_t)place; break;
+    case AKV_MOVE_FIRST:
+        toy_find(it->s, it->range->lower, &place);
+        at = (ptrdiff_t)place;
+        break;
     case AKV_MOVE_NEXT: at++; break;
-    case AKV_MOVE_SEEK: toy_find(it->s, key, &place); at = (ptrdiff_t)place; break;
+    case AKV_MOVE_SEEK:
+        toy_find(it->s, key, &place);
+        at = (ptrdiff_t)place;
+        break;
     case AKV_MOVE_LAST:
         place = it->s->n;
         if (it->range->has_upper)
@@ -293,8 +298,8 @@ static inline akv_status toy_iter_move(void *impl, akv_move move, akv_slice key,
             return AKV_END;
         if (!toy_alive(it->t, i))
             continue;
-        it->at     = (size_t)at;
-        *entry_out = empty;
+        it->at         = (size_t)at;
+        *entry_out     = empty;
         entry_out->key = akv_bytes(i->key, i->key_len);
         toy_fill(i, &entry_out->value);
         if (it->range->keys_only) {
@@ -369,9 +374,9 @@ static inline akv_status toy_apply(toy *t, toy_state *s, const akv_op *op)
         }
         return AKV_OK;
     }
-    i = toy_item_new(op->key, op->kind == AKV_OP_PUT
-                                  ? op->value
-                                  : akv_bytes(s->items[at]->value, s->items[at]->value_len));
+    i            = toy_item_new(op->key, op->kind == AKV_OP_PUT
+                                             ? op->value
+                                             : akv_bytes(s->items[at]->value, s->items[at]->value_len));
     i->version   = ++t->version;
     i->expiry_ms = op->expiry_ms;
     i->encoding  = op->encoding;
