@@ -83,7 +83,7 @@ static void test_txn_holds_more_keys_than_a_leaf(void **state)
     akv        *db = toy_new(NULL);
     akv_iter   *it;
     akv_txn    *txn;
-    uint64_t    seen = 0, count;
+    uint64_t    seen     = 0, count;
     char        last[32] = "";
 
     (void)state;
@@ -168,6 +168,133 @@ static void test_txn_scan_needs_an_ordered_engine(void **state)
     assert_ok(akv_close(db));
 }
 
+/* ------------------------------------------- iterators beside their model */
+
+/* Keys are single bytes; what a scan shows is a list of them and a place. */
+typedef struct review_model {
+    uint8_t keys[64];
+    int     n, at; /* at -1: before the first; n: past the last */
+} review_model;
+
+static int review_model_at_least(const review_model *m, int key)
+{
+    int i = 0;
+
+    while (i < m->n && m->keys[i] < key)
+        i++;
+    return i;
+}
+
+/* Moves 0..5 in key order: first, last, up, down, seek, seek_for_prev. */
+static void review_model_move(review_model *m, int move, int key)
+{
+    switch (move) {
+    case 0: m->at = 0; break;
+    case 1: m->at = m->n - 1; break;
+    case 2: m->at += m->at < m->n; break;
+    case 3: m->at -= m->at >= 0; break;
+    case 4: m->at = review_model_at_least(m, key); break;
+    default: m->at = review_model_at_least(m, key + 1) - 1; break;
+    }
+}
+
+static akv_status review_iter_move(akv_iter *it, bool reverse, int move, uint8_t key)
+{
+    switch (reverse && move < 4 ? move ^ 1 : move) {
+    case 0: return akv_iter_first(it);
+    case 1: return akv_iter_last(it);
+    case 2: return akv_iter_next(it);
+    case 3: return akv_iter_prev(it);
+    case 4: return akv_iter_seek(it, akv_bytes(&key, 1));
+    default: return akv_iter_seek_for_prev(it, akv_bytes(&key, 1));
+    }
+}
+
+static void review_walk(akvt_random *r, akv_iter *it, review_model *m, bool reverse, bool fails)
+{
+    uint64_t limit = akvt_below(r, 2) ? 40 : 1000;
+
+    m->at = reverse ? m->n : -1;
+    for (uint64_t i = 0; i < limit; i++) {
+        /* mostly onward, so that the same way is gone more than once */
+        int        move = akvt_below(r, 3) ? 2 + (int)(i / 8 & 1) : (int)akvt_below(r, 6);
+        uint8_t    key  = (uint8_t)akvt_below(r, 66);
+        akv_status status;
+
+        if (fails && akvt_below(r, 4) == 0)
+            toy_seen.fail_moves = AKV_IO;
+        status = review_iter_move(it, reverse, move, key);
+        if (status == AKV_IO) {
+            assert_false(akv_iter_valid(it));
+            status = review_iter_move(it, reverse, move, key);
+        }
+        toy_seen.fail_moves = AKV_OK;
+        review_model_move(m, move, key);
+        if (m->at >= 0 && m->at < m->n) {
+            assert_int_equal(status, AKV_OK);
+            assert_int_equal(akv_iter_key(it).len, 1);
+            assert_int_equal(*(const uint8_t *)akv_iter_key(it).data, m->keys[m->at]);
+        } else {
+            assert_int_equal(status, AKV_END);
+            assert_false(akv_iter_valid(it));
+        }
+    }
+}
+
+/* One store, perhaps some own writes of a transaction, one range. */
+static void review_walk_one(akvt_random *r, bool toy_engine)
+{
+    akv_scan_options opt       = AKV_SCAN_OPTIONS_INIT;
+    akv             *db        = toy_engine ? toy_new(NULL) : review_memory(NULL);
+    bool             there[64] = {false};
+    bool             reverse = akvt_below(r, 2), in_txn = akvt_below(r, 2);
+    uint8_t          lower = (uint8_t)akvt_below(r, 20), upper = (uint8_t)akvt_below(r, 66);
+    review_model     m = {.n = 0};
+    akv_iter        *it;
+    akv_txn         *txn;
+
+    for (uint64_t i = akvt_below(r, 60); i > 0; i--) {
+        uint8_t key = (uint8_t)akvt_below(r, 64);
+
+        assert_ok(akv_put(db, akv_bytes(&key, 1), akv_str("v"), NULL));
+        there[key] = true;
+    }
+    assert_ok(akv_txn_begin(db, &txn));
+    for (uint64_t i = in_txn ? akvt_below(r, 60) : 0; i > 0; i--) {
+        uint8_t key = (uint8_t)akvt_below(r, 64);
+        bool    put = akvt_below(r, 2);
+
+        assert_ok(put ? akv_txn_put(txn, akv_bytes(&key, 1), akv_str("own"), NULL)
+                      : akv_txn_delete(txn, akv_bytes(&key, 1), NULL));
+        there[key] = put;
+    }
+    opt.flags = reverse ? AKV_SCAN_REVERSE : 0;
+    if (akvt_below(r, 2))
+        opt.lower = akv_bytes(&lower, 1);
+    if (akvt_below(r, 2))
+        opt.upper = akv_bytes(&upper, 1);
+    for (int key = 0; key < 64; key++)
+        if (there[key] && (opt.lower.len == 0 || key >= lower) &&
+            (opt.upper.len == 0 || key < upper))
+            m.keys[m.n++] = (uint8_t)key;
+    assert_ok(in_txn ? akv_txn_scan(txn, &opt, &it) : akv_scan(db, &opt, &it));
+    review_walk(r, it, &m, reverse, toy_engine);
+    akv_iter_free(it);
+    akv_txn_abort(txn);
+    assert_ok(akv_close(db));
+}
+
+static void test_iterators_move_as_their_model(void **state)
+{
+    akvt_random r = akvt_random_new(2);
+
+    (void)state;
+    for (unsigned i = 0; i < 300 * akvt_scale(); i++) {
+        review_walk_one(&r, true);
+        review_walk_one(&r, false);
+    }
+}
+
 /* ----------------------------------------------------------------- options */
 
 static void test_scan_refuses_read_options_longer_than_their_struct(void **state)
@@ -175,9 +302,9 @@ static void test_scan_refuses_read_options_longer_than_their_struct(void **state
     struct {
         akv_scan_options scan;
         uint64_t         more[2];
-    } longer                    = {AKV_SCAN_OPTIONS_INIT, {0, 0}};
-    akv_scan_options scan       = AKV_SCAN_OPTIONS_INIT;
-    akv             *db         = toy_new(NULL);
+    } longer              = {AKV_SCAN_OPTIONS_INIT, {0, 0}};
+    akv_scan_options scan = AKV_SCAN_OPTIONS_INIT;
+    akv             *db   = toy_new(NULL);
     akv_iter        *it;
 
     (void)state;
@@ -263,9 +390,9 @@ static void test_what_a_handle_lacks_of_its_engine_is_emulated(void **state)
     akv              *db;
 
     (void)state;
-    table         = toy_table;
-    table.name    = "toycut";
-    table.caps   |= AKV_CAP_DELETE_RANGE;
+    table      = toy_table;
+    table.name = "toycut";
+    table.caps |= AKV_CAP_DELETE_RANGE;
     toy_seen.caps = TOY_CAPS;
     db            = review_open(&table, NULL);
     toy_seen.caps = 0;
@@ -546,7 +673,8 @@ static void review_check_families(const char *text)
         size_t len = strcspn(at + 7, " ");
 
         for (size_t i = 0; i < n; i++)
-            assert_false(strcspn(families[i], " ") == len && strncmp(families[i], at + 7, len) == 0);
+            assert_false(strcspn(families[i], " ") == len &&
+                         strncmp(families[i], at + 7, len) == 0);
         assert_true(n < 400);
         families[n++] = at + 7;
     }
@@ -646,12 +774,46 @@ static void test_child_uses_stores_of_its_own_only(void **state)
     assert_ok(akv_close(db));
 }
 
+static _Atomic bool review_stop;
+
+/* Holds the lock of the list of engines most of the time. */
+static void *review_register(void *user)
+{
+    while (!atomic_load(&review_stop))
+        (void)akv_register(&toy_table);
+    return user;
+}
+
+static void test_child_can_register_whatever_the_parent_was_doing(void **state)
+{
+    pthread_t thread;
+
+    (void)state;
+    toy_register();
+    atomic_store(&review_stop, false);
+    assert_int_equal(pthread_create(&thread, NULL, review_register, NULL), 0);
+    for (int i = 0; i < 40; i++) {
+        pid_t child = fork();
+        int   how;
+
+        if (child == 0) {
+            alarm(5);
+            _exit(akv_register(&toy_table) == AKV_MISUSE ? 0 : 1);
+        }
+        assert_int_equal(waitpid(child, &how, 0), child);
+        assert_int_equal(how, 0);
+    }
+    atomic_store(&review_stop, true);
+    pthread_join(thread, NULL);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_txn_holds_more_keys_than_a_leaf),
         cmocka_unit_test(test_txn_scan_goes_on_after_running_out_of_memory),
         cmocka_unit_test(test_txn_scan_needs_an_ordered_engine),
+        cmocka_unit_test(test_iterators_move_as_their_model),
         cmocka_unit_test(test_scan_refuses_read_options_longer_than_their_struct),
         cmocka_unit_test(test_expected_counts_only_where_it_is_judged),
         cmocka_unit_test(test_append_refuses_what_is_null),
@@ -665,6 +827,7 @@ int main(void)
         cmocka_unit_test(test_stats_names_are_unique),
         cmocka_unit_test(test_values_are_counted_over_many_threads),
         cmocka_unit_test(test_child_uses_stores_of_its_own_only),
+        cmocka_unit_test(test_child_can_register_whatever_the_parent_was_doing),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
