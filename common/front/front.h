@@ -365,6 +365,8 @@ void                     akvi_iter_free(akv_iter *iter);
 
 /* scrub.c: returns when no scrub runs. */
 void akvi_scrub_stop(akv *db);
+/* AKV_BUSY on the thread of this handle's scrub. */
+AKVI_MUST_USE akv_status akvi_scrub_elsewhere(const akv *db);
 
 /* ------------------------------------------------------------------- engines */
 

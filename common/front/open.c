@@ -405,7 +405,9 @@ akv_status akv_close(akv *db)
     status = akvi_enter(db, __func__);
     if (status != AKV_OK)
         return status;
-    status = close_check(db);
+    status = akvi_scrub_elsewhere(db);
+    if (status == AKV_OK)
+        status = close_check(db);
     if (status != AKV_OK)
         return akvi_leave(db, status);
     akvi_scrub_stop(db);

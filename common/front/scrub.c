@@ -21,6 +21,9 @@ struct akvi_scrub {
     bool stopping AKVI_GUARDED_BY(mu);
 };
 
+/* Whose scrub this thread runs: it can't wait for its own end. */
+static _Thread_local const akv *scrub_here;
+
 static int scrub_progress(void *user, uint64_t done, uint64_t total, const char *unit)
 {
     const akvi_scrub *scrub = user;
@@ -61,6 +64,7 @@ static void scrub_run(void *user)
     akv        *db    = scrub->db;
     akv_status  status;
 
+    scrub_here = db;
     do {
         akvi_call_begin();
         status = db->engine->verify(db->impl, &scrub->job);
@@ -147,6 +151,14 @@ akv_status akv_scrub_start(akv *db, uint32_t period_s, const akv_job_options *op
     return akvi_leave(db, status);
 }
 
+akv_status akvi_scrub_elsewhere(const akv *db)
+{
+    if (scrub_here != db)
+        return AKV_OK;
+    return AKV_FAIL(AKV_BUSY, "a scrub can't be ended from its own callbacks; a progress callback "
+                              "ends it by what it answers");
+}
+
 void akvi_scrub_stop(akv *db)
 {
     akvi_scrub *scrub;
@@ -162,7 +174,10 @@ akv_status akv_scrub_stop(akv *db)
 {
     akv_status status = akvi_enter(db, __func__);
 
+    if (status != AKV_OK)
+        return status;
+    status = akvi_scrub_elsewhere(db);
     if (status == AKV_OK)
         akvi_scrub_stop(db);
-    return status;
+    return akvi_leave(db, status);
 }

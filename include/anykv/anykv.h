@@ -497,7 +497,8 @@ AKV_API void       akv_txn_abort(akv_txn *txn); /* takes NULL */
 
 /* Key spaces are separate sets of keys in one store, sharing its log and its
  * batches. Names are 1..255 bytes of UTF-8. The pointer is valid until
- * akv_keyspace_close, which frees it and drops no data. */
+ * akv_keyspace_close, which frees it and drops no data: only after the batches,
+ * transactions, streams and iterators that were given it have ended. */
 AKV_API akv_status akv_keyspace_open(akv *db, const char *name, uint32_t flags,
                                      akv_keyspace **keyspace_out);
 AKV_API void       akv_keyspace_close(akv_keyspace *keyspace); /* takes NULL */
@@ -630,7 +631,7 @@ typedef struct akv_open_options {
     const char *text;
 } akv_open_options;
 #define AKV_OPEN_OPTIONS_INIT \
-    {sizeof(akv_open_options), 0, AKV_SYNC_PERIODIC, 0, 0, 100, 1, 0, 64, 0, NULL, NULL, NULL, \
+    {sizeof(akv_open_options), 0, AKV_SYNC_PERIODIC, 0, 0, 100, 1, 0, 256, 0, NULL, NULL, NULL, \
      NULL, NULL, NULL, NULL}
 
 /* Open a store. `engine` NULL: `path` is a URI, "NAME:PATH?option=value&...",
@@ -687,7 +688,8 @@ AKV_API akv_status akv_checkpoint(akv *db, const char *path, const akv_job_optio
  * something was done, AKV_END when there was nothing. */
 AKV_API akv_status akv_work(akv *db);
 /* Verify again and again in the background, `period_s` between two ends and
- * beginnings, at options' bytes_per_s, telling faults from its own thread. */
+ * beginnings, at options' bytes_per_s, telling faults from its own thread,
+ * where stop and akv_close answer AKV_BUSY: end it by progress' answer. */
 AKV_API akv_status akv_scrub_start(akv *db, uint32_t period_s, const akv_job_options *opt);
 AKV_API akv_status akv_scrub_stop(akv *db);
 

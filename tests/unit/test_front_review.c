@@ -662,6 +662,38 @@ static void test_failed_opens_leave_no_descriptor(void **state)
     assert_int_equal(before, after);
 }
 
+/* -------------------------------------------------------------------- scrub */
+
+static _Atomic int review_stopped, review_closed; /* what the callback was told */
+
+static int review_stop_scrub(void *user, uint64_t done, uint64_t total, const char *unit)
+{
+    (void)done;
+    (void)total;
+    (void)unit;
+    atomic_store(&review_stopped, akv_scrub_stop(user));
+    atomic_store(&review_closed, akv_close(user));
+    return 0;
+}
+
+/* A scrub's own thread can't wait for its own end. */
+static void test_scrub_is_not_ended_from_its_own_callbacks(void **state)
+{
+    akv_job_options opt = AKV_JOB_OPTIONS_INIT;
+    akv            *db  = toy_new(NULL);
+
+    (void)state;
+    opt.progress = review_stop_scrub;
+    opt.user     = db;
+    assert_ok(akv_scrub_start(db, 1000, &opt));
+    for (int i = 0; i < 1000 && atomic_load(&review_closed) == 0; i++)
+        usleep(1000);
+    assert_int_equal(atomic_load(&review_stopped), AKV_BUSY);
+    assert_int_equal(atomic_load(&review_closed), AKV_BUSY);
+    assert_ok(akv_scrub_stop(db));
+    assert_ok(akv_close(db));
+}
+
 /* -------------------------------------------------------------------- stats */
 
 static void review_check_families(const char *text)
@@ -824,6 +856,7 @@ int main(void)
         cmocka_unit_test(test_no_allocation_that_fails_breaks_the_toy),
         cmocka_unit_test(test_no_allocation_that_fails_breaks_the_memory_engine),
         cmocka_unit_test(test_failed_opens_leave_no_descriptor),
+        cmocka_unit_test(test_scrub_is_not_ended_from_its_own_callbacks),
         cmocka_unit_test(test_stats_names_are_unique),
         cmocka_unit_test(test_values_are_counted_over_many_threads),
         cmocka_unit_test(test_child_uses_stores_of_its_own_only),
