@@ -93,16 +93,18 @@ static uint64_t info_sum(const akv *db, akvi_cell cell)
 static uint64_t info_hits(const akv *db)
 {
     uint64_t none = info_sum(db, AKVI_CELL_GETS_NONE);
+    uint64_t gets = info_sum(db, AKVI_CELL_GETS);
 
-    return info_sum(db, AKVI_CELL_GETS) - none;
+    return gets > none ? gets - none : 0; /* one may be seen before the other */
 }
 
 uint64_t akvi_live_values(const akv *db)
 {
     /* releases first: of a value given meanwhile both or only the get is seen */
     uint64_t released = info_sum(db, AKVI_CELL_RELEASED);
+    uint64_t hits     = info_hits(db);
 
-    return info_hits(db) - released;
+    return hits > released ? hits - released : 0;
 }
 
 typedef struct info_counter {
