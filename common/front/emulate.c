@@ -99,18 +99,18 @@ akv_status akvi_emulate_delete_range(akv *db, const akv_op *op, akvi_write *writ
 
 /* -------------------------------------------------------------------- merge */
 
-static akv_status emulate_combine(const akv *db, const akv_op *op, const akv_slice *existing,
-                                  akv_buffer *result)
+akv_status akvi_merge_guarded(void *user, akv_slice key, const akv_slice *existing,
+                              akv_slice operand, akv_buffer *result_out)
 {
-    const akv_merge_operator *merge = db->args.merge;
+    const akv_merge_operator *own = user;
     akvi_call_state           call;
     akv_status                status;
 
     akvi_call_save(&call);
-    status = merge->merge(merge->user, op->key, existing, op->value, result);
+    status = own->merge(own->user, key, existing, operand, result_out);
     akvi_call_restore(&call);
     if (status < 0)
-        AKV_FAIL(status, "the merge operator '%.60s' failed with %s", merge->name,
+        AKV_FAIL(status, "the merge operator '%.60s' failed with %s", own->name,
                  akv_status_name(status));
     return status;
 }
@@ -123,7 +123,8 @@ static akv_status emulate_merge_from(akv *db, const akv_op *op, const akv_value 
     akv_buffer result   = {NULL, 0, 0, akvi_mem(db)};
     akv_op     put      = *op;
     akv_slice  existing = value ? akv_bytes(value->data, value->len) : akv_bytes(NULL, 0);
-    akv_status status   = emulate_combine(db, op, value ? &existing : NULL, &result);
+    akv_status status   = db->merge.merge(db->merge.user, op->key, value ? &existing : NULL,
+                                          op->value, &result);
 
     if (status == AKV_OK)
         status = akvi_check_value(db, akvi_buffer_slice(&result));

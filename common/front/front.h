@@ -114,7 +114,8 @@ struct akv {
     akv_engine_options *engine_options;
     akv_allocator       allocator; /* the caller's, under the budget */
     akv_logger          logger;
-    akv_merge_operator  merge;
+    akv_merge_operator  merge;     /* as engines get it: akvi_merge_guarded, of */
+    akv_merge_operator  merge_own; /* the caller's */
     char               *merge_name; /* merge.name's bytes */
     akv_open_args       args;
     akvi_budget         budget;
@@ -309,6 +310,10 @@ bool akvi_condition_holds(const akv_op *op, const akv_value *value);
 /* emulate.c */
 AKVI_MUST_USE akv_status akvi_emulate_delete_range(akv *db, const akv_op *op, akvi_write *write);
 AKVI_MUST_USE akv_status akvi_emulate_merge(akv *db, const akv_op *op, akvi_write *write);
+/* The function of an operator whose `user` is another operator: calls that one
+ * as code of the caller, who may use the library in it, and records a failure. */
+akv_status akvi_merge_guarded(void *user, akv_slice key, const akv_slice *existing,
+                              akv_slice operand, akv_buffer *result_out);
 
 /* ------------------------------------------------------------ what is borrowed */
 

@@ -87,7 +87,8 @@ static akv *open_shell(const open_request *r)
     if (opt->logger && opt->logger->log)
         db->logger = *opt->logger;
     if (opt->merge)
-        db->merge = *opt->merge;
+        db->merge_own = *opt->merge;
+    db->merge = (akv_merge_operator){NULL, akvi_merge_guarded, &db->merge_own};
     akvi_budget_init(&db->budget, &db->allocator, opt->memory_budget);
     akvi_mutex_init(&db->snapshots_mu, AKVI_RANK_SNAPSHOT);
     akvi_mutex_init(&db->scrub_mu, AKVI_RANK_SCRUB);
@@ -102,7 +103,7 @@ static akv_status open_merge(open_request *r)
     if (!r->opt.merge)
         return AKV_OK;
     db->merge_name = akvi_strdup(akvi_mem(db), r->opt.merge->name);
-    db->merge.name = db->merge_name;
+    db->merge.name = db->merge_own.name = db->merge_name;
     return db->merge_name ? AKV_OK : AKV_NOMEM;
 }
 
@@ -294,6 +295,7 @@ static akv_status open_engine(open_request *r)
         (void)r->engine->close(db->impl);
         return status;
     }
+    atomic_store_explicit(&db->tag, atomic_load(&akvi_live_tag), memory_order_relaxed);
     akvi_caps_refresh(db);
     return AKV_OK;
 }
@@ -352,7 +354,6 @@ akv_status akv_open(const char *engine, const char *path, const akv_open_options
     akv_buffer_free(&r.texts[1]);
     if (status != AKV_OK)
         return akvi_call_end(status, r.engine ? r.engine->name : "");
-    atomic_store_explicit(&r.db->tag, atomic_load(&akvi_live_tag), memory_order_release);
     *db_out = r.db;
     return AKV_OK;
 }
@@ -412,6 +413,7 @@ akv_status akv_close(akv *db)
         return akvi_leave(db, status);
     akvi_scrub_stop(db);
     atomic_store_explicit(&db->tag, AKVI_TAG_CLOSED, memory_order_relaxed);
+    atomic_store_explicit(&db->read_tag, AKVI_TAG_CLOSED, memory_order_relaxed);
     status = db->engine->close(db->impl);
     status = akvi_call_end(status, db->engine->name);
     open_drop(db);
