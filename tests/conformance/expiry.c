@@ -5,6 +5,8 @@
  */
 #include "tests/conformance/suite.h"
 
+#include <stdio.h>
+
 /* A life that outlasts the checks made during it. */
 static uint64_t expiry_life(const akvc_run *r)
 {
@@ -122,6 +124,12 @@ static void expiry_counts_as_absent(akvc_run *r)
     present.condition = AKV_IF_PRESENT;
     value.condition   = AKV_IF_VALUE;
     value.expected    = akv_str("1");
+    for (unsigned i = 0; i < 100; i++) { /* more than are cleared away on the side */
+        char key[16];
+
+        snprintf(key, sizeof key, "%u", i);
+        expiry_put(r, db, key, "1", expiry_life(r) / 2);
+    }
     expiry_put(r, db, "a", "1", expiry_life(r));
     WANT(r, AKV_CONFLICT, akv_put(db, akv_str("a"), akv_str("2"), &absent));
     akvc_pass(r, expiry_life(r) + 1);

@@ -135,7 +135,7 @@ static int random_compare_report(akvc_run *a, akvc_run *b)
     akvc_print(a, "%sok 1 - compare: %s and %s answer alike, seed %" PRIu64,
                equal ? "" : "not ", a->engine, b->engine, a->seed);
     if (!equal)
-        akvc_print(a, "# %s", a->why[0] ? a->why : b->why);
+        akvc_print_why(a->why[0] ? a : b);
     akvc_print(a, "1..1");
     a->failed = b->failed = !equal;
     return !equal;

@@ -201,7 +201,7 @@ static akv_status store_append(void *user, akv_slice key, const akv_slice *exist
     (void)user;
     (void)key;
     if (akvc_equal(operand, akv_str("!")))
-        return akv_engine_fail(AKV_CORRUPT, 0, NULL, AKV_NO_OFFSET, "the operand is refused");
+        return AKV_CORRUPT; /* a user's operator leaves no record */
     if (existing)
         status = akv_buffer_append(result_out, existing->data, existing->len);
     return status == AKV_OK ? akv_buffer_append(result_out, operand.data, operand.len) : status;

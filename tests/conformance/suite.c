@@ -50,16 +50,21 @@ void akvc_print(const akvc_run *r, const char *fmt, ...)
     }
 }
 
-/* Each line of what a case left in r->why, as a comment. */
-static void suite_print_why(akvc_run *r)
+/* Each line of what a case left in r->why, as a comment; keys may be any bytes. */
+void akvc_print_why(const akvc_run *r)
 {
-    for (char *line = r->why; *line;) {
-        char *end = strchr(line, '\n');
+    for (const char *at = r->why; *at;) {
+        size_t len = strcspn(at, "\n"), n = 0;
+        char   line[2400];
 
-        if (end)
-            *end = '\0';
+        for (size_t i = 0; i < len && n + 5 < sizeof line; i++) {
+            uint8_t byte = (uint8_t)at[i];
+
+            n += (size_t)snprintf(line + n, 5, byte < 0x20 || byte > 0x7e ? "\\x%02x" : "%c", byte);
+        }
+        line[n] = '\0';
         akvc_print(r, "# %s", line);
-        line = end ? end + 1 : line + strlen(line);
+        at += len + (at[len] == '\n');
     }
 }
 
@@ -212,7 +217,7 @@ static void suite_run_case(akvc_run *r, const akvc_case *c)
     }
     r->failed++;
     akvc_print(r, "not ok %u - %s", r->cases, c->name);
-    suite_print_why(r);
+    akvc_print_why(r);
     akvc_print(r, "# play again: engine %s, seed %" PRIu64 ", only \"%s\"", r->engine, r->seed,
                c->name);
 }

@@ -78,6 +78,7 @@ extern const akvc_case akvc_read_cases[], akvc_scan_cases[], akvc_write_cases[],
 bool akvc_begin(akvc_run *r, const akv_conformance_options *opt);
 void akvc_end(akvc_run *r);
 void akvc_print(const akvc_run *r, const char *fmt, ...) AKV_PRINTF(2, 3);
+void akvc_print_why(const akvc_run *r);
 
 /* ------------------------------------------------------------------- checks */
 
