@@ -72,11 +72,16 @@ static uint64_t btree_head(const akv_slice *key, size_t skip)
     return head;
 }
 
+/* An empty key's data may be NULL, which takes no offset, not even 0. */
+static const uint8_t *btree_tail(const akv_slice *key, size_t skip)
+{
+    return skip > 0 ? (const uint8_t *)key->data + skip : key->data;
+}
+
 /* Compare keys that have their first `skip` bytes in common. */
 static int btree_compare(const akv_slice *a, const akv_slice *b, size_t skip)
 {
-    return akvi_compare((const uint8_t *)a->data + skip, a->len - skip,
-                        (const uint8_t *)b->data + skip, b->len - skip);
+    return akvi_compare(btree_tail(a, skip), a->len - skip, btree_tail(b, skip), b->len - skip);
 }
 
 static size_t btree_common(const akv_slice *a, const akv_slice *b)
@@ -285,7 +290,7 @@ void akvi_btree_find_many(const akvi_btree *tree, size_t n, const akv_slice *key
         if (tree->root)
             btree_find_group(tree, group, keys + i, items_out + i);
         else
-            memset(items_out + i, 0, group * sizeof *items_out);
+            memset(items_out + i, 0, group * sizeof(void *));
     }
 }
 
@@ -435,8 +440,8 @@ static void btree_inner_add(const btree_step *parent, akv_slice *sep, void *righ
     uint32_t     at = parent->at, after = node->n - at;
 
     memmove(node->heads + at + 1, node->heads + at, after * sizeof *node->heads);
-    memmove(node->seps + at + 1, node->seps + at, after * sizeof *node->seps);
-    memmove(node->children + at + 2, node->children + at + 1, after * sizeof *node->children);
+    memmove(node->seps + at + 1, node->seps + at, after * sizeof(void *));
+    memmove(node->children + at + 2, node->children + at + 1, after * sizeof(void *));
     node->heads[at]        = btree_head(sep, node->skip);
     node->seps[at]         = sep;
     node->children[at + 1] = right;
@@ -466,7 +471,7 @@ static bool btree_split_leaf(akvi_btree *tree, const btree_step *parent, const a
     right->n    = left->n - keep;
     right->skip = left->skip;
     memcpy(right->heads, left->heads + keep, right->n * sizeof *right->heads);
-    memcpy(right->items, left->items + keep, right->n * sizeof *right->items);
+    memcpy(right->items, left->items + keep, right->n * sizeof(void *));
     left->n     = keep;
     right->prev = left;
     right->next = left->next;
@@ -494,8 +499,8 @@ static bool btree_split_inner(akvi_btree *tree, const btree_step *parent, const 
     if (!right)
         return false;
     right->n = (uint16_t)(left->n - keep - 1);
-    memcpy(right->seps, left->seps + keep + 1, right->n * sizeof *right->seps);
-    memcpy(right->children, left->children + keep + 1, (right->n + 1) * sizeof *right->children);
+    memcpy(right->seps, left->seps + keep + 1, right->n * sizeof(void *));
+    memcpy(right->children, left->children + keep + 1, (right->n + 1) * sizeof(void *));
     left->n = keep;
     btree_inner_add(parent, sep, right);
     btree_inner_settle(left, (btree_bounds){bounds.lower, sep});
@@ -563,7 +568,7 @@ static akvi_btree_leaf *btree_room(akvi_btree *tree, const akv_slice *key)
 static void btree_leaf_add(akvi_btree_leaf *leaf, uint32_t at, akv_slice *item)
 {
     memmove(leaf->heads + at + 1, leaf->heads + at, (leaf->n - at) * sizeof *leaf->heads);
-    memmove(leaf->items + at + 1, leaf->items + at, (leaf->n - at) * sizeof *leaf->items);
+    memmove(leaf->items + at + 1, leaf->items + at, (leaf->n - at) * sizeof(void *));
     leaf->heads[at] = btree_head(item, leaf->skip);
     leaf->items[at] = item;
     leaf->n++;
@@ -603,8 +608,8 @@ static void btree_inner_drop(btree_inner *node, uint32_t at)
     uint32_t after = node->n - at - 1;
 
     memmove(node->heads + at, node->heads + at + 1, after * sizeof *node->heads);
-    memmove(node->seps + at, node->seps + at + 1, after * sizeof *node->seps);
-    memmove(node->children + at + 1, node->children + at + 2, after * sizeof *node->children);
+    memmove(node->seps + at, node->seps + at + 1, after * sizeof(void *));
+    memmove(node->children + at + 1, node->children + at + 2, after * sizeof(void *));
     node->n--;
 }
 
@@ -627,7 +632,7 @@ static void btree_merge_leaves(akvi_btree *tree, const btree_step *step)
 
     if (n > BTREE_MANY && left->n > 0 && right->n > 0)
         return;
-    memcpy(left->items + left->n, right->items, right->n * sizeof *left->items);
+    memcpy(left->items + left->n, right->items, right->n * sizeof(void *));
     left->skip = btree_bounds_common(btree_pair_bounds(*step));
     left->n    = n;
     btree_fill_heads(left->heads, left->items, n, left->skip);
@@ -645,8 +650,8 @@ static void btree_merge_leaves(akvi_btree *tree, const btree_step *step)
 static void btree_inner_set(btree_inner *node, akv_slice *const *seps, void *const *children,
                             uint32_t n, btree_bounds bounds)
 {
-    memcpy(node->seps, seps, n * sizeof *seps);
-    memcpy(node->children, children, (n + 1) * sizeof *children);
+    memcpy(node->seps, seps, n * sizeof(void *));
+    memcpy(node->children, children, (n + 1) * sizeof(void *));
     node->n = (uint16_t)n;
     btree_inner_settle(node, bounds);
 }
@@ -662,11 +667,11 @@ static void btree_even_out(akvi_btree *tree, const btree_step *step)
     uint32_t     n = left->n + 1u + right->n, keep = n / 2;
     btree_bounds bounds = btree_pair_bounds(*step);
 
-    memcpy(seps, left->seps, left->n * sizeof *seps);
+    memcpy(seps, left->seps, left->n * sizeof(void *));
     seps[left->n] = parent->seps[step->at];
-    memcpy(seps + left->n + 1, right->seps, right->n * sizeof *seps);
-    memcpy(children, left->children, (left->n + 1u) * sizeof *children);
-    memcpy(children + left->n + 1, right->children, (right->n + 1u) * sizeof *children);
+    memcpy(seps + left->n + 1, right->seps, right->n * sizeof(void *));
+    memcpy(children, left->children, (left->n + 1u) * sizeof(void *));
+    memcpy(children + left->n + 1, right->children, (right->n + 1u) * sizeof(void *));
     btree_inner_drop(parent, step->at);
     if (n <= BTREE_N - 1) {
         btree_release(tree, right, sizeof *right);
@@ -720,7 +725,7 @@ akv_slice *akvi_btree_remove(akvi_btree *tree, akv_slice key)
         return NULL;
     leaf->n--;
     memmove(leaf->heads + at, leaf->heads + at + 1, (leaf->n - at) * sizeof *leaf->heads);
-    memmove(leaf->items + at, leaf->items + at + 1, (leaf->n - at) * sizeof *leaf->items);
+    memmove(leaf->items + at, leaf->items + at + 1, (leaf->n - at) * sizeof(void *));
     tree->n--;
     tree->stamp++;
     if (n > 0)
@@ -806,7 +811,7 @@ akv_status akvi_btree_check(const akvi_btree *tree)
     st = btree_check_node(tree, tree->root, tree->height, (btree_bounds){NULL, NULL}, &tally);
     if (st != AKV_OK)
         return st;
-    if (tally.last != tree->last || tally.last->next)
+    if (!tally.last || tally.last != tree->last || tally.last->next)
         return btree_broken("the last leaf");
     if (tally.n != tree->n)
         return btree_broken("its number of items");

@@ -63,13 +63,18 @@ bool akvi_btree_lower_bound(const akvi_btree *tree, akv_slice key, akvi_btree_cu
 void akvi_btree_first(const akvi_btree *tree, akvi_btree_cursor *cursor_out);
 void akvi_btree_last(const akvi_btree *tree, akvi_btree_cursor *cursor_out);
 
-/* As find; *place_out, of no other use, spares an insert that follows the way. */
+/* As find; *place_out is only for an insert or a set that follows at once. */
 akv_slice *akvi_btree_find_place(const akvi_btree *tree, akv_slice key,
                                  akvi_btree_cursor *place_out);
 /* Add an item whose key is not there. `place` may be NULL. Fails with AKV_NOMEM,
  * the tree then as it was to its user. */
 AKVI_MUST_USE akv_status akvi_btree_insert(akvi_btree *tree, akv_slice *item,
                                            const akvi_btree_cursor *place);
+/* Put an item with an equal key in the place of the one that was found there. */
+static inline void akvi_btree_set(const akvi_btree_cursor *place, akv_slice *item)
+{
+    place->leaf->items[place->at] = item;
+}
 /* Take out and return the item, NULL when there is none. Never fails. */
 akv_slice *akvi_btree_remove(akvi_btree *tree, akv_slice key);
 

@@ -16,9 +16,9 @@
 
 /* What one operation has done so far. */
 typedef struct apply_stage {
-    memory_item    *item;  /* where `added` is the newest version; NULL: nowhere yet */
-    memory_version *added; /* PUT, MERGE and EXPIRE */
-    memory_version *ended; /* a list by `link` */
+    memory_version *added;  /* PUT, MERGE and EXPIRE */
+    bool            pushed; /* it is the newest of its key */
+    memory_version *ended;  /* a list by `link` */
 } apply_stage;
 
 typedef struct apply_write {
@@ -43,7 +43,7 @@ static akv_status apply_prepare(apply_write *w, size_t i)
 
     if (op->kind != AKV_OP_PUT)
         return AKV_OK;
-    v = akvi_memory_version_new(w->store, op->value, NULL);
+    v = akvi_memory_version_new(w->store, op->key, op->value);
     if (!v)
         return AKV_NOMEM;
     v->expiry_ms       = op->expiry_ms;
@@ -54,10 +54,12 @@ static akv_status apply_prepare(apply_write *w, size_t i)
 
 /* -------------------------------------------------------------- conditions */
 
-/* The live version of a key, unless it has expired. */
-static memory_version *apply_current(const apply_write *w, const memory_item *item)
+/* The live version of an operation's key, unless it has expired. */
+static memory_version *apply_current(const apply_write *w, const akv_op *op)
 {
-    memory_version *v = item ? memory_visible(item, MEMORY_NOW) : NULL;
+    const memory_space *space = memory_space_of(w->store, op->keyspace);
+    memory_version     *v =
+        memory_visible((memory_version *)akvi_btree_find(&space->keys, op->key), MEMORY_NOW);
 
     return v && (v->expiry_ms == 0 || v->expiry_ms > w->now_ms) ? v : NULL;
 }
@@ -69,13 +71,12 @@ static bool apply_holds(const apply_write *w, const akv_op *op)
 
     if (op->condition == AKV_IF_ANY)
         return true;
-    v = apply_current(w, (memory_item *)akvi_btree_find(
-                             &memory_space_of(w->store, op->keyspace)->keys, op->key));
+    v = apply_current(w, op);
     switch (op->condition) {
     case AKV_IF_ABSENT: return !v;
     case AKV_IF_PRESENT: return v;
     case AKV_IF_VALUE:
-        return v && akvi_equal(memory_bytes(v), v->len, op->expected.data, op->expected.len);
+        return v && akvi_equal(memory_value(v).data, v->len, op->expected.data, op->expected.len);
     default:
         if (!v)
             return false;
@@ -99,19 +100,14 @@ static void apply_end(apply_stage *stage, memory_version *newest, uint64_t seq)
 /* Make the stage's version the newest of its key. */
 static akv_status apply_push(apply_write *w, size_t i)
 {
-    apply_stage  *stage = &w->stages[i];
-    const akv_op *op    = &w->ops[i];
-    memory_item  *item =
-        akvi_memory_item(w->store, memory_space_of(w->store, op->keyspace), op->key);
+    apply_stage *stage = &w->stages[i];
+    akv_status   st = akvi_memory_push(stage->added, memory_space_of(w->store, w->ops[i].keyspace));
 
-    if (!item)
-        return AKV_NOMEM;
+    if (st != AKV_OK)
+        return st;
     stage->added->begin = apply_seq(w, i);
-    apply_end(stage, item->newest, stage->added->begin);
-    stage->added->older = item->newest;
-    stage->added->item  = item;
-    item->newest        = stage->added;
-    stage->item         = item;
+    stage->pushed       = true;
+    apply_end(stage, stage->added->older, stage->added->begin);
     return AKV_OK;
 }
 
@@ -120,16 +116,15 @@ static akv_status apply_merge(apply_write *w, size_t i, const memory_version *cu
     memory_store *s        = w->store;
     const akv_op *op       = &w->ops[i];
     akv_buffer    result   = {NULL, 0, 0, s->allocator};
-    akv_slice     existing = current ? akv_bytes(memory_bytes(current), current->len)
-                                     : akv_bytes(NULL, 0);
-    akv_status    st       = s->merge->merge(s->merge->user, op->key, current ? &existing : NULL,
-                                             op->value, &result);
+    akv_slice     existing = current ? memory_value(current) : akv_bytes(NULL, 0);
+    akv_status    st =
+        s->merge->merge(s->merge->user, op->key, current ? &existing : NULL, op->value, &result);
 
     if (st == AKV_OK && result.len > AKV_MEMORY_MAX_VALUE)
         st = AKV_FAIL(AKV_TOO_BIG, "the merge operator made a value of %zu bytes, over 1 GiB",
                       result.len);
     if (st == AKV_OK) {
-        w->stages[i].added = akvi_memory_version_new(s, akvi_buffer_slice(&result), NULL);
+        w->stages[i].added = akvi_memory_version_new(s, op->key, akvi_buffer_slice(&result));
         st                 = w->stages[i].added ? AKV_OK : AKV_NOMEM;
     }
     akv_buffer_free(&result);
@@ -147,11 +142,10 @@ static akv_status apply_expire(apply_write *w, size_t i, memory_version *current
 
     if (!current)
         return AKV_ABSENT;
-    v = akvi_memory_version_new(w->store, akv_bytes(NULL, current->len), current);
+    v = akvi_memory_version_alike(w->store, current);
     if (!v)
         return AKV_NOMEM;
     v->expiry_ms       = w->ops[i].expiry_ms;
-    v->encoding        = current->encoding;
     w->stages[i].added = v;
     return apply_push(w, i);
 }
@@ -163,36 +157,31 @@ static void apply_delete_range(apply_write *w, size_t i)
 
     akvi_btree_lower_bound(&memory_space_of(w->store, op->keyspace)->keys, op->key, &c);
     for (; c.leaf; akvi_btree_next(&c)) {
-        const memory_item *item = (const memory_item *)akvi_btree_at(&c);
+        memory_version *newest = (memory_version *)akvi_btree_at(&c);
 
-        if (op->value.len > 0 && akvi_compare(item->key.data, item->key.len, op->value.data,
-                                              op->value.len) >= 0)
+        if (op->value.len > 0 &&
+            akvi_compare(newest->key.data, newest->key.len, op->value.data, op->value.len) >= 0)
             return;
-        apply_end(&w->stages[i], item->newest, apply_seq(w, i));
+        apply_end(&w->stages[i], newest, apply_seq(w, i));
     }
 }
 
 static akv_status apply_stage_op(apply_write *w, size_t i)
 {
-    const akv_op      *op = &w->ops[i];
-    const memory_item *item;
+    const akv_op *op = &w->ops[i];
+    akv_slice    *newest;
 
-    if (op->kind == AKV_OP_PUT)
-        return apply_push(w, i);
-    if (op->kind == AKV_OP_CHECK)
+    switch (op->kind) {
+    case AKV_OP_PUT: return apply_push(w, i);
+    case AKV_OP_MERGE: return apply_merge(w, i, apply_current(w, op));
+    case AKV_OP_EXPIRE: return apply_expire(w, i, apply_current(w, op));
+    case AKV_OP_DELETE:
+        newest = akvi_btree_find(&memory_space_of(w->store, op->keyspace)->keys, op->key);
+        apply_end(&w->stages[i], (memory_version *)newest, apply_seq(w, i));
         return AKV_OK;
-    if (op->kind == AKV_OP_DELETE_RANGE) {
-        apply_delete_range(w, i);
-        return AKV_OK;
+    case AKV_OP_DELETE_RANGE: apply_delete_range(w, i); return AKV_OK;
+    default: return AKV_OK; /* CHECK */
     }
-    item = (const memory_item *)akvi_btree_find(&memory_space_of(w->store, op->keyspace)->keys,
-                                                op->key);
-    if (op->kind == AKV_OP_MERGE)
-        return apply_merge(w, i, apply_current(w, item));
-    if (op->kind == AKV_OP_EXPIRE)
-        return apply_expire(w, i, apply_current(w, item));
-    apply_end(&w->stages[i], item ? item->newest : NULL, apply_seq(w, i));
-    return AKV_OK;
 }
 
 /* Take back what an operation has done; later ones were taken back before. */
@@ -200,11 +189,8 @@ static void apply_undo(apply_write *w, size_t i)
 {
     apply_stage *stage = &w->stages[i];
 
-    if (stage->item) {
-        stage->item->newest = stage->added->older;
-        if (!stage->item->newest)
-            akvi_memory_item_free(w->store, stage->item);
-    }
+    if (stage->pushed)
+        akvi_memory_unlink(stage->added);
     for (memory_version *v = stage->ended; v; v = v->link)
         v->end = MEMORY_LIVE;
 }
@@ -229,8 +215,8 @@ static void apply_commit_op(apply_write *w, size_t i, akv_write_result *result_o
                              seq);
     } else if (stage->ended) {
         akvi_memory_feed_add(s, kinds[op->kind], space, op->key,
-                             op->kind == AKV_OP_DELETE_RANGE ? op->value : akv_bytes(NULL, 0),
-                             NULL, seq);
+                             op->kind == AKV_OP_DELETE_RANGE ? op->value : akv_bytes(NULL, 0), NULL,
+                             seq);
     }
     for (memory_version *v = stage->ended, *next; v; v = next) {
         next = v->link;

@@ -172,8 +172,8 @@ akv_status akvi_memory_changes_open(void *impl, akv_slice token, void **changes_
     akv_status    st;
 
     if (token.len != 0 && token.len != FEED_TOKEN)
-        return AKV_FAIL(AKV_MISUSE, "a token of %zu bytes: one of a memory store has %u",
-                        token.len, FEED_TOKEN);
+        return AKV_FAIL(AKV_MISUSE, "a token of %zu bytes: one of a memory store has %u", token.len,
+                        FEED_TOKEN);
     r = akvi_alloc(s->allocator, sizeof *r);
     if (!r)
         return AKV_NOMEM;
@@ -219,7 +219,7 @@ static void feed_show(const memory_change *c, akv_change *out)
                         .version  = memory_tag(c->seq),
                         .commit   = c->commit};
     if (c->version) {
-        out->value     = akv_bytes(memory_bytes(c->version), c->version->len);
+        out->value     = memory_value(c->version);
         out->expiry_ms = c->version->expiry_ms;
         out->encoding  = c->version->encoding;
     }

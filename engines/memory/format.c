@@ -181,6 +181,8 @@ akv_status akvi_memory_image_next(memory_image *image, memory_record *record_out
 bool akvi_memory_image_resync(memory_image *image)
 {
     image->damaged = true;
+    if (image->skip > image->len - image->off)
+        return false;
     for (image->off += image->skip; image->len - image->off >= MEMORY_RECORD_LEN; image->off++) {
         const uint8_t *p = image->data + image->off;
 

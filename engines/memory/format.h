@@ -57,11 +57,7 @@
 #define MEMORY_NAME_MAX     255u
 #define MEMORY_SEQ_MAX      (UINT64_C(1) << 62)
 
-typedef enum memory_kind {
-    MEMORY_SPACE = 1,
-    MEMORY_PAIR  = 2,
-    MEMORY_END   = 3
-} memory_kind;
+typedef enum memory_kind { MEMORY_SPACE = 1, MEMORY_PAIR = 2, MEMORY_END = 3 } memory_kind;
 
 typedef struct memory_record {
     memory_kind kind;
@@ -77,7 +73,7 @@ typedef struct memory_image {
     const char    *path; /* for messages */
     const uint8_t *data;
     size_t         len;
-    size_t         off; /* of the next record */
+    size_t         off;  /* of the next record */
     size_t         skip; /* how far to go on after a fault at `off`, at least */
     uint64_t       epoch, seq;
     bool           damaged; /* something was left out */

@@ -75,7 +75,6 @@ typedef struct image_reading {
 
 static akv_status image_add_pair(memory_store *s, memory_space *space, const memory_record *r)
 {
-    memory_item    *item;
     memory_version *v;
 
     if (r->value.len > AKV_MEMORY_MAX_VALUE)
@@ -83,25 +82,21 @@ static akv_status image_add_pair(memory_store *s, memory_space *space, const mem
                         r->value.len);
     if (r->expiry_ms != 0 && akvi_memory_heap_reserve(s, 1) != AKV_OK)
         return AKV_NOMEM;
-    v = akvi_memory_version_new(s, r->value, NULL);
+    v = akvi_memory_version_new(s, r->key, r->value);
     if (!v)
         return AKV_NOMEM;
-    item = akvi_memory_item(s, space, r->key);
-    if (!item) {
-        akvi_memory_unref(s, v);
-        return AKV_NOMEM;
-    }
     v->begin     = r->number;
     v->expiry_ms = r->expiry_ms;
     v->encoding  = r->encoding;
-    v->item      = item;
-    item->newest = v;
+    if (akvi_memory_push(v, space) != AKV_OK) {
+        akvi_memory_unref(s, v);
+        return AKV_NOMEM;
+    }
     akvi_memory_begin(s, v);
     return AKV_OK;
 }
 
-static akv_status image_add_space(memory_store *s, const memory_record *r,
-                                  memory_space **space_out)
+static akv_status image_add_space(memory_store *s, const memory_record *r, memory_space **space_out)
 {
     memory_space *space = akvi_memory_space_new(s, r->key.data, r->key.len);
 
@@ -183,7 +178,7 @@ akv_status akvi_memory_load(memory_store *s, bool salvage, akv_job *job, uint64_
 {
     image_reading rd = {
         .store = s, .keep = true, .tolerant = salvage, .job = job, .space = s->main};
-    akv_status    st = image_read(&rd);
+    akv_status st = image_read(&rd);
 
     if (st == AKV_OK && rd.image.seq < MEMORY_SEQ_MAX)
         s->seq = rd.image.seq;
@@ -258,8 +253,22 @@ static akv_status image_step(image_save *w, bool rest)
 
 static akv_status image_put_space(image_save *w, const memory_space *space)
 {
+    return image_put(
+        w, &(memory_record){.kind = MEMORY_SPACE, .space = ++w->spaces, .key = space->name});
+}
+
+static akv_status image_put_pair(image_save *w, const akv_entry *e)
+{
+    w->keys++;
     return image_put(w, &(memory_record){
-                            .kind = MEMORY_SPACE, .space = ++w->spaces, .key = space->name});
+                            .kind      = MEMORY_PAIR,
+                            .encoding  = (uint8_t)e->value.encoding,
+                            .space     = w->spaces,
+                            .number    = akvi_get_be64(e->value.version.bytes + 8),
+                            .expiry_ms = e->value.expiry_ms,
+                            .key       = e->key,
+                            .value     = akv_bytes(e->value.data, e->value.len),
+                        });
 }
 
 /* A space that was dropped is only there if the snapshot sees something in it. */
@@ -282,23 +291,14 @@ static akv_status image_save_space(image_save *w, memory_space *space)
     }
     if (st != AKV_OK || (st = akvi_memory_iter_new(w->store, &all, &opt, &iter)) != AKV_OK)
         return st;
-    while (st == AKV_OK) {
-        st = akvi_memory_iter_move(iter, move, akv_bytes(NULL, 0), &e);
-        if (st != AKV_OK)
-            break;
+    while (st == AKV_OK &&
+           (st = akvi_memory_iter_move(iter, move, akv_bytes(NULL, 0), &e)) == AKV_OK) {
         move = AKV_MOVE_NEXT;
         if (!named)
             st = image_put_space(w, space);
         named = true;
         if (st == AKV_OK)
-            st = image_put(w, &(memory_record){.kind      = MEMORY_PAIR,
-                                               .encoding  = (uint8_t)e.value.encoding,
-                                               .space     = w->spaces,
-                                               .number    = akvi_get_be64(e.value.version.bytes + 8),
-                                               .expiry_ms = e.value.expiry_ms,
-                                               .key       = e.key,
-                                               .value = akv_bytes(e.value.data, e.value.len)});
-        w->keys++;
+            st = image_put_pair(w, &e);
         if (st == AKV_OK)
             st = image_step(w, false);
     }

@@ -13,10 +13,10 @@ static uint64_t lookup_seq(const akv_read_options *opt)
     return view ? view->seq : MEMORY_NOW;
 }
 
-/* The version that a read of this item finds, or NULL. */
-static memory_version *lookup_version(const memory_store *s, const akv_slice *item, uint64_t seq)
+/* What a read finds, or NULL, given what the tree had. */
+static memory_version *lookup_version(const memory_store *s, akv_slice *newest, uint64_t seq)
 {
-    memory_version *v = item ? memory_visible((const memory_item *)item, seq) : NULL;
+    memory_version *v = memory_visible((memory_version *)newest, seq);
 
     return v && !memory_expired(s, v) ? v : NULL;
 }
@@ -70,10 +70,6 @@ akv_status akvi_memory_get_many(void *impl, size_t n, const akv_slice *keys,
         size_t group = n - i < LOOKUP_GROUP ? n - i : LOOKUP_GROUP;
 
         akvi_btree_find_many(&memory_space_of(s, opt->keyspace)->keys, group, keys + i, items);
-        for (size_t j = 0; j < group; j++) {
-            if (items[j])
-                __builtin_prefetch(((const memory_item *)items[j])->newest);
-        }
         for (size_t j = 0; j < group; j++) {
             memory_version *v = lookup_version(s, items[j], seq);
 

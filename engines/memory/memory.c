@@ -11,10 +11,10 @@
 
 #include <errno.h>
 
-#define MEMORY_CAPS                                                                           \
-    (AKV_CAP_READ | AKV_CAP_WRITE | AKV_CAP_ORDERED | AKV_CAP_BATCH | AKV_CAP_CONDITION |     \
-     AKV_CAP_VERSION | AKV_CAP_SNAPSHOT | AKV_CAP_CHECKPOINT | AKV_CAP_TTL | AKV_CAP_TXN |    \
-     AKV_CAP_DELETE_RANGE | AKV_CAP_MERGE | AKV_CAP_KEYSPACES | AKV_CAP_STREAM_READ |         \
+#define MEMORY_CAPS                                                                        \
+    (AKV_CAP_READ | AKV_CAP_WRITE | AKV_CAP_ORDERED | AKV_CAP_BATCH | AKV_CAP_CONDITION |  \
+     AKV_CAP_VERSION | AKV_CAP_SNAPSHOT | AKV_CAP_CHECKPOINT | AKV_CAP_TTL | AKV_CAP_TXN | \
+     AKV_CAP_DELETE_RANGE | AKV_CAP_MERGE | AKV_CAP_KEYSPACES | AKV_CAP_STREAM_READ |      \
      AKV_CAP_STREAM_WRITE | AKV_CAP_CHANGES | AKV_CAP_ENCODING)
 
 #define MEMORY_LOCK_SUFFIX ".lock"
@@ -85,11 +85,11 @@ static void memory_free(memory_store *s)
 static uint64_t memory_epoch(akv_env *env)
 {
     static _Atomic uint64_t opened;
-    uint64_t                seed[3];
+    uint8_t                 seed[24];
 
-    seed[0] = env->ops->unix_ms(env);
-    seed[1] = env->ops->monotonic_ns(env);
-    seed[2] = atomic_fetch_add_explicit(&opened, 1, memory_order_relaxed);
+    akvi_put_le64(seed, env->ops->unix_ms(env));
+    akvi_put_le64(seed + 8, env->ops->monotonic_ns(env));
+    akvi_put_le64(seed + 16, atomic_fetch_add_explicit(&opened, 1, memory_order_relaxed));
     return akvi_hash(seed, sizeof seed, (uintptr_t)&opened);
 }
 

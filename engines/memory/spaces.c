@@ -25,13 +25,10 @@ void akvi_memory_space_free(memory_store *s, memory_space *space)
     akvi_btree_cursor c;
 
     for (akvi_btree_first(&space->keys, &c); c.leaf; akvi_btree_next(&c)) {
-        memory_item *item = (memory_item *)akvi_btree_at(&c);
-
-        for (memory_version *v = item->newest, *older; v; v = older) {
+        for (memory_version *v = (memory_version *)akvi_btree_at(&c), *older; v; v = older) {
             older = v->older;
             akvi_memory_unref(s, v);
         }
-        akvi_free(s->allocator, item, sizeof *item + item->key.len);
     }
     akvi_btree_free(&space->keys);
     akvi_free(s->allocator, space, sizeof *space + space->name.len + 1);
@@ -90,14 +87,14 @@ void akvi_memory_space_unhold(memory_store *s, memory_space *space)
     akvi_rwlock_unlock(&s->lock);
 }
 
-static const char *spaces_fault(const memory_space *space, const memory_item *item)
+static const char *spaces_fault(const memory_space *space, const memory_version *v)
 {
-    const memory_version *v = item->newest;
-
-    if (!v || item->space != space)
-        return "a key without a value";
+    if (v->newer)
+        return "the newest version of a key";
     for (; v; v = v->older) {
-        if (v->item != item || v->begin >= v->end || (v->older && v->older->end > v->begin))
+        if (v->space != space || (v->older && v->older->newer != v))
+            return "the chain of a key's versions";
+        if (v->begin >= v->end || (v->older && v->older->end > v->begin))
             return "the versions of a key";
         if ((v->heap_at != 0) != (v->end == MEMORY_LIVE && v->expiry_ms != 0))
             return "the keys that expire";
@@ -115,10 +112,10 @@ akv_status akvi_memory_space_check(memory_store *s, const memory_space *space)
     akvi_rwlock_read(&s->lock);
     st = akvi_btree_check(&space->keys);
     for (akvi_btree_first(&space->keys, &c); c.leaf && !fault; akvi_btree_next(&c)) {
-        const memory_item *item = (const memory_item *)akvi_btree_at(&c);
+        const memory_version *newest = (const memory_version *)akvi_btree_at(&c);
 
-        fault = spaces_fault(space, item);
-        live += !fault && item->newest->end == MEMORY_LIVE;
+        fault = spaces_fault(space, newest);
+        live += newest->end == MEMORY_LIVE;
     }
     if (!fault && live != space->live)
         fault = "the number of its keys";
@@ -217,7 +214,7 @@ static akv_status spaces_drop(memory_store *s, const char *name)
     akvi_memory_feed_commit(s);
     akvi_mutex_unlock(&s->feed.mu);
     for (akvi_btree_first(&space->keys, &c); c.leaf; akvi_btree_next(&c)) {
-        memory_version *v = ((memory_item *)akvi_btree_at(&c))->newest;
+        memory_version *v = (memory_version *)akvi_btree_at(&c);
 
         if (v->end == MEMORY_LIVE) {
             v->end  = s->seq;
@@ -246,8 +243,7 @@ akv_status akvi_memory_space_drop(void *impl, const char *name)
     return st;
 }
 
-akv_status akvi_memory_space_list(void *impl, int (*each)(void *user, const char *name),
-                                  void *user)
+akv_status akvi_memory_space_list(void *impl, int (*each)(void *user, const char *name), void *user)
 {
     memory_store *s     = impl;
     memory_space *space = akvi_memory_space_next(s, NULL);

@@ -2,8 +2,9 @@
  *
  * store.h: what a memory store is made of.
  *
- * Each key space is a B+tree of items, one for each key; an item has a chain of
- * versions, newest first. Every change has a sequence number; a version is what
+ * Each key space is a B+tree whose items are versions: of each key the newest,
+ * which leads to the older ones. A version is one block with key and value.
+ * Every change has a sequence number; a version is what
  * the key was from the change that made it (begin) to the one that ended it
  * (end), so a delete only sets a number. Views are the sequence numbers that
  * snapshots and iterators look at. Invariants:
@@ -13,7 +14,7 @@
  *  2. A version that is not live is in its chain as long as some view is in
  *     [begin, end), and hangs on the list of the oldest such view. When that
  *     view goes, the version moves on to the next that sees it, or goes too.
- *  3. An item has versions; its last one takes it along.
+ *  3. When a key's last version goes, the key leaves the tree.
  *  4. So what a view sees stays where it is while the view lives: iterators
  *     read it without a lock. Values given out hold a reference instead.
  *  5. Live versions with an expiry are in the heap `expiring`, others are not.
@@ -33,39 +34,33 @@
 #define MEMORY_LIVE UINT64_MAX       /* the end of a version that has none */
 #define MEMORY_NOW  (UINT64_MAX - 1) /* a sequence number that sees what is live */
 
-typedef struct memory_item    memory_item;
+typedef struct memory_space   memory_space;
 typedef struct memory_version memory_version;
 
 struct memory_version {
-    _Atomic uint32_t refs; /* the chain's, and one for each value or copy that uses the bytes */
-    uint32_t         len;
+    akv_slice        key;  /* first: how the tree knows it */
+    _Atomic uint32_t refs; /* the chain's, and one for each value or version that uses the bytes */
+    uint32_t         len;  /* of the value */
     uint32_t         encoding;
     uint32_t         heap_at; /* 1 + its place in the heap; 0: not there */
     uint64_t         begin, end;
     uint64_t         expiry_ms;
-    memory_version  *older;
+    memory_version  *older, *newer;
     memory_version  *link; /* the next of a list of ended versions */
-    memory_item     *item;
-    memory_version  *base; /* holds the bytes; NULL: they are here */
-    uint8_t          bytes[];
+    memory_space    *space;
+    memory_version  *base;    /* holds key and value; NULL: they are here */
+    uint8_t          bytes[]; /* key, value */
 };
 
-typedef struct memory_space {
+struct memory_space {
     akv_slice  name; /* first: how the tree of spaces knows it; empty: the default space */
     akvi_btree keys;
-    uint64_t   live;  /* keys with a live version, expired ones among them */
-    uint64_t   bytes; /* of those keys and values */
-    uint32_t   opens; /* handles */
-    uint32_t   walks; /* iterators; guarded like the views */
+    uint64_t   live;    /* keys with a live version, expired ones among them */
+    uint64_t   bytes;   /* of those keys and values */
+    uint32_t   opens;   /* handles */
+    uint32_t   walks;   /* iterators; guarded like the views */
     bool       dropped; /* to be freed once empty and unused */
     char       text[];  /* the name, with a NUL */
-} memory_space;
-
-struct memory_item {
-    akv_slice       key; /* first: how the tree knows it */
-    memory_version *newest;
-    memory_space   *space;
-    uint8_t         bytes[];
 };
 
 /* A moment that must stay readable. */
@@ -116,17 +111,17 @@ typedef struct memory_store {
     char                     *path; /* NULL: none */
     akv_file                 *lock_file;
     bool                      read_only;
-    uint64_t                  epoch; /* tells this opening from others */
+    uint64_t                  epoch;                  /* tells this opening from others */
     uint64_t                  image_epoch, image_seq; /* those of the image that was loaded */
     /* guarded by lock */
-    akvi_rwlock  lock;
+    akvi_rwlock   lock;
     memory_space *main;
-    akvi_btree   spaces; /* all but `main` */
-    uint32_t     dropped;
-    uint64_t     seq;     /* of the last change */
-    uint64_t     changes; /* counts what makes the image out of date */
-    uint64_t     versions, version_bytes;
-    memory_heap  expiring;
+    akvi_btree    spaces; /* all but `main` */
+    uint32_t      dropped;
+    uint64_t      seq;     /* of the last change */
+    uint64_t      changes; /* counts what makes the image out of date */
+    uint64_t      versions, version_bytes;
+    memory_heap   expiring;
     /* guarded by views_mu, or lock held for writing */
     akvi_mutex   views_mu;
     memory_view *oldest, *newest;
@@ -145,9 +140,9 @@ static inline memory_space *memory_space_of(memory_store *s, const akv_keyspace 
     return space ? space : s->main;
 }
 
-static inline const uint8_t *memory_bytes(const memory_version *v)
+static inline akv_slice memory_value(const memory_version *v)
 {
-    return v->base ? v->base->bytes : v->bytes;
+    return akv_bytes((const uint8_t *)v->key.data + v->key.len, v->len);
 }
 
 static inline uint64_t memory_unix_ms(const memory_store *s)
@@ -164,11 +159,10 @@ static inline akv_version_tag memory_tag(uint64_t seq)
     return tag;
 }
 
-/* What a view at `seq` sees of a key, be it expired or not. */
-static inline memory_version *memory_visible(const memory_item *item, uint64_t seq)
+/* What a view at `seq` sees of a key, given its newest version, be it expired
+ * or not. */
+static inline memory_version *memory_visible(memory_version *v, uint64_t seq)
 {
-    memory_version *v = item->newest;
-
     while (v && v->begin > seq)
         v = v->older;
     return v && seq < v->end ? v : NULL;
@@ -188,7 +182,7 @@ static inline void memory_ref(memory_version *v)
 /* Everything of *value_out but the pin. */
 static inline void memory_fill(const memory_version *v, akv_value *value_out)
 {
-    value_out->data      = memory_bytes(v);
+    value_out->data      = memory_value(v).data;
     value_out->len       = v->len;
     value_out->version   = memory_tag(v->begin);
     value_out->expiry_ms = v->expiry_ms;
@@ -196,25 +190,27 @@ static inline void memory_fill(const memory_version *v, akv_value *value_out)
 }
 
 /* versions.c: a version's life */
-AKVI_MUST_USE memory_version *akvi_memory_version_new(memory_store *s, akv_slice bytes,
-                                                      memory_version *base);
-void akvi_memory_unref(memory_store *s, memory_version *v);
-/* Find or add a key's item; NULL: no memory. An item without versions is only
- * there while a write is being tried. */
-AKVI_MUST_USE memory_item *akvi_memory_item(memory_store *s, memory_space *space, akv_slice key);
-void                       akvi_memory_item_free(memory_store *s, memory_item *item);
+AKVI_MUST_USE memory_version *akvi_memory_version_new(memory_store *s, akv_slice key,
+                                                      akv_slice value);
+/* Another version with the bytes of `base`. */
+AKVI_MUST_USE memory_version *akvi_memory_version_alike(memory_store *s, memory_version *base);
+void                          akvi_memory_unref(memory_store *s, memory_version *v);
+/* Make v the newest of its key, before the one that is it by now. */
+AKVI_MUST_USE akv_status akvi_memory_push(memory_version *v, memory_space *space);
+/* Take it out of its chain. `lock` held for writing. */
+void akvi_memory_unlink(memory_version *v);
 /* Count in a version that was made live, and put it into the heap, which has
  * room; count out and let go of one that was ended. `lock` held for writing. */
 void akvi_memory_begin(memory_store *s, memory_version *v);
 void akvi_memory_retire(memory_store *s, memory_version *v);
 /* Let go of up to `most` versions that expired; returns how many did. */
-uint32_t akvi_memory_purge(memory_store *s, uint64_t now_ms, uint32_t most);
+uint32_t                 akvi_memory_purge(memory_store *s, uint64_t now_ms, uint32_t most);
 AKVI_MUST_USE akv_status akvi_memory_heap_reserve(memory_store *s, size_t more);
 void                     akvi_memory_heap_free(memory_store *s);
 /* A view of now or, if `at` is not NULL, of where that stands. */
-void akvi_memory_view_add(memory_store *s, memory_view *view, const memory_view *at,
-                          memory_space *walked);
-void akvi_memory_view_drop(memory_store *s, memory_view *view, memory_space *walked);
+void       akvi_memory_view_add(memory_store *s, memory_view *view, const memory_view *at,
+                                memory_space *walked);
+void       akvi_memory_view_drop(memory_store *s, memory_view *view, memory_space *walked);
 akv_status akvi_memory_snapshot_new(void *impl, void **snapshot_out);
 void       akvi_memory_snapshot_free(void *impl, void *snapshot);
 
@@ -282,7 +278,7 @@ void akvi_memory_feed_free(memory_store *s);
 void akvi_memory_feed_add(memory_store *s, akv_change_kind kind, const memory_space *space,
                           akv_slice key, akv_slice upper, memory_version *version, uint64_t seq)
     AKVI_REQUIRES(s->feed.mu);
-void akvi_memory_feed_commit(memory_store *s) AKVI_REQUIRES(s->feed.mu);
+void       akvi_memory_feed_commit(memory_store *s) AKVI_REQUIRES(s->feed.mu);
 akv_status akvi_memory_changes_open(void *impl, akv_slice token, void **changes_out);
 akv_status akvi_memory_changes_next(void *changes, uint64_t wait_ms, akv_change *change_out);
 akv_status akvi_memory_changes_token(void *changes, akv_buffer *token_out);

@@ -10,21 +10,43 @@
 
 /* ---------------------------------------------------------------- versions */
 
-memory_version *akvi_memory_version_new(memory_store *s, akv_slice bytes, memory_version *base)
+static memory_version *versions_alloc(memory_store *s, size_t own)
 {
-    size_t          own = base ? 0 : bytes.len;
-    memory_version *v   = akvi_alloc(s->allocator, sizeof *v + own);
+    memory_version *v = akvi_alloc(s->allocator, sizeof *v + own);
+
+    if (v) {
+        *v = (memory_version){.end = MEMORY_LIVE};
+        atomic_init(&v->refs, 1);
+    }
+    return v;
+}
+
+memory_version *akvi_memory_version_new(memory_store *s, akv_slice key, akv_slice value)
+{
+    memory_version *v = versions_alloc(s, key.len + value.len);
 
     if (!v)
         return NULL;
-    *v = (memory_version){.len = (uint32_t)bytes.len, .end = MEMORY_LIVE};
-    atomic_init(&v->refs, 1);
-    if (base) {
-        v->base = base->base ? base->base : base;
-        memory_ref(v->base);
-    } else if (own > 0) {
-        memcpy(v->bytes, bytes.data, own);
-    }
+    v->key = akv_bytes(v->bytes, key.len);
+    v->len = (uint32_t)value.len;
+    if (key.len > 0)
+        memcpy(v->bytes, key.data, key.len);
+    if (value.len > 0)
+        memcpy(v->bytes + key.len, value.data, value.len);
+    return v;
+}
+
+memory_version *akvi_memory_version_alike(memory_store *s, memory_version *base)
+{
+    memory_version *v = versions_alloc(s, 0);
+
+    if (!v)
+        return NULL;
+    v->base     = base->base ? base->base : base;
+    v->key      = v->base->key;
+    v->len      = v->base->len;
+    v->encoding = base->encoding;
+    memory_ref(v->base);
     return v;
 }
 
@@ -33,39 +55,40 @@ void akvi_memory_unref(memory_store *s, memory_version *v)
     while (v && atomic_fetch_sub_explicit(&v->refs, 1, memory_order_acq_rel) == 1) {
         memory_version *base = v->base;
 
-        akvi_free(s->allocator, v, sizeof *v + (base ? 0 : v->len));
+        akvi_free(s->allocator, v, sizeof *v + (base ? 0 : v->key.len + v->len));
         v = base;
     }
 }
 
-/* ------------------------------------------------------------------- items */
+/* ------------------------------------------------------------------ chains */
 
-memory_item *akvi_memory_item(memory_store *s, memory_space *space, akv_slice key)
+akv_status akvi_memory_push(memory_version *v, memory_space *space)
 {
     akvi_btree_cursor place;
-    memory_item *item = (memory_item *)akvi_btree_find_place(&space->keys, key, &place);
 
-    if (item)
-        return item;
-    item = akvi_alloc(s->allocator, sizeof *item + key.len);
-    if (!item)
-        return NULL;
-    item->key    = akv_bytes(item->bytes, key.len);
-    item->newest = NULL;
-    item->space  = space;
-    if (key.len > 0)
-        memcpy(item->bytes, key.data, key.len);
-    if (akvi_btree_insert(&space->keys, &item->key, &place) != AKV_OK) {
-        akvi_free(s->allocator, item, sizeof *item + key.len);
-        return NULL;
-    }
-    return item;
+    v->space = space;
+    v->older = (memory_version *)akvi_btree_find_place(&space->keys, v->key, &place);
+    if (!v->older)
+        return akvi_btree_insert(&space->keys, &v->key, &place);
+    v->older->newer = v;
+    akvi_btree_set(&place, &v->key);
+    return AKV_OK;
 }
 
-void akvi_memory_item_free(memory_store *s, memory_item *item)
+void akvi_memory_unlink(memory_version *v)
 {
-    akvi_btree_remove(&item->space->keys, item->key);
-    akvi_free(s->allocator, item, sizeof *item + item->key.len);
+    akvi_btree_cursor place;
+
+    if (v->older)
+        v->older->newer = v->newer;
+    if (v->newer) {
+        v->newer->older = v->older;
+    } else if (v->older) {
+        akvi_btree_find_place(&v->space->keys, v->key, &place);
+        akvi_btree_set(&place, &v->older->key);
+    } else {
+        akvi_btree_remove(&v->space->keys, v->key);
+    }
 }
 
 /* -------------------------------------------------------------------- heap */
@@ -81,7 +104,7 @@ akv_status akvi_memory_heap_reserve(memory_store *s, size_t more)
     cap = cap < need ? need : cap;
     if (cap >= UINT32_MAX)
         return AKV_FAIL(AKV_TOO_BIG, "a memory store holds at most 2^32 - 2 keys that expire");
-    at = akvi_resize(s->allocator, h->at, h->cap * sizeof *at, cap * sizeof *at);
+    at = akvi_resize(s->allocator, h->at, h->cap * sizeof(void *), cap * sizeof(void *));
     if (!at)
         return AKV_NOMEM;
     h->at  = at;
@@ -121,7 +144,7 @@ static void versions_heap_remove(memory_store *s, memory_version *v)
 
 void akvi_memory_heap_free(memory_store *s)
 {
-    akvi_free(s->allocator, s->expiring.at, s->expiring.cap * sizeof *s->expiring.at);
+    akvi_free(s->allocator, s->expiring.at, s->expiring.cap * sizeof(void *));
     s->expiring = (memory_heap){NULL, 0, 0};
 }
 
@@ -129,10 +152,8 @@ void akvi_memory_heap_free(memory_store *s)
 
 void akvi_memory_begin(memory_store *s, memory_version *v)
 {
-    memory_space *space = v->item->space;
-
-    space->live++;
-    space->bytes += v->item->key.len + v->len;
+    v->space->live++;
+    v->space->bytes += v->key.len + v->len;
     s->versions++;
     s->version_bytes += v->base ? 0 : v->len;
     if (v->expiry_ms != 0) {
@@ -144,17 +165,10 @@ void akvi_memory_begin(memory_store *s, memory_version *v)
 /* Take an ended version that no view sees out of its chain. */
 static void versions_drop(memory_store *s, memory_version *v)
 {
-    memory_item     *item = v->item;
-    memory_version **at   = &item->newest;
-
-    while (*at != v)
-        at = &(*at)->older;
-    *at = v->older;
+    akvi_memory_unlink(v);
     s->versions--;
     s->version_bytes -= v->base ? 0 : v->len;
     akvi_memory_unref(s, v);
-    if (!item->newest)
-        akvi_memory_item_free(s, item);
 }
 
 /* The oldest view that is not before `begin`. */
@@ -184,10 +198,8 @@ static void versions_settle(memory_store *s, memory_version *v, memory_view *vie
 
 void akvi_memory_retire(memory_store *s, memory_version *v)
 {
-    memory_space *space = v->item->space;
-
-    space->live--;
-    space->bytes -= v->item->key.len + v->len;
+    v->space->live--;
+    v->space->bytes -= v->key.len + v->len;
     if (v->heap_at != 0)
         versions_heap_remove(s, v);
     versions_settle(s, v, versions_first_view(s, v->begin));
@@ -217,17 +229,17 @@ void akvi_memory_view_add(memory_store *s, memory_view *view, const memory_view 
 
     akvi_rwlock_read(&s->lock);
     akvi_mutex_lock(&s->views_mu);
-    older          = s->newest;
-    view->seq      = at ? at->seq : s->seq;
-    view->born_ns  = s->env->ops->monotonic_ns(s->env);
-    view->ended    = NULL;
+    older         = s->newest;
+    view->seq     = at ? at->seq : s->seq;
+    view->born_ns = s->env->ops->monotonic_ns(s->env);
+    view->ended   = NULL;
     while (older && older->seq > view->seq)
         older = older->older;
-    view->older                                  = older;
-    view->newer                                  = older ? older->newer : s->oldest;
-    *(older ? &older->newer : &s->oldest)        = view;
+    view->older                                       = older;
+    view->newer                                       = older ? older->newer : s->oldest;
+    *(older ? &older->newer : &s->oldest)             = view;
     *(view->newer ? &view->newer->older : &s->newest) = view;
-    view->is_iterator                            = walked != NULL;
+    view->is_iterator                                 = walked != NULL;
     s->iterators += view->is_iterator;
     s->snapshots += !view->is_iterator;
     if (walked)

@@ -10,24 +10,20 @@
 #include "common/base/mem.h"
 
 #define WALK_RUN   64u
-#define WALK_FIRST 4u /* a seek is often followed by few moves or none */
-#define WALK_AHEAD 8u /* entries that are being loaded while one is looked at */
-
-typedef struct walk_entry {
-    const memory_item    *item;
-    const memory_version *version;
-} walk_entry;
+#define WALK_FIRST 4u   /* a seek is often followed by few moves or none */
+#define WALK_AHEAD 8u   /* entries that are being loaded while one is looked at */
+#define WALK_LOAD  192u /* bytes of each */
 
 typedef struct memory_iter {
     memory_store     *store;
     memory_space     *space;
     akv_range         range;
     memory_view       view;
-    akvi_btree_cursor next; /* where the run goes on; on none: not at all */
+    akvi_btree_cursor next;    /* where the run goes on; on none: not at all */
     bool              forward; /* the way the run goes */
     uint32_t          want;    /* so many next time */
     uint32_t          n, at;   /* of the run */
-    walk_entry        run[WALK_RUN];
+    memory_version   *run[WALK_RUN];
 } memory_iter;
 
 akv_status akvi_memory_iter_new(void *impl, const akv_range *range, const akv_read_options *opt,
@@ -87,8 +83,7 @@ static bool walk_within(const memory_iter *it, akv_slice key)
     const akv_range *r = &it->range;
 
     if (it->forward)
-        return !r->has_upper ||
-               akvi_compare(key.data, key.len, r->upper.data, r->upper.len) < 0;
+        return !r->has_upper || akvi_compare(key.data, key.len, r->upper.data, r->upper.len) < 0;
     return akvi_compare(key.data, key.len, r->lower.data, r->lower.len) >= 0;
 }
 
@@ -109,11 +104,8 @@ static void walk_place(memory_iter *it, akv_move move, akv_slice key)
             return;
         }
         break;
-    case AKV_MOVE_LAST:
-        break;
-    default:
-        walk_from(it, lower, false);
-        return;
+    case AKV_MOVE_LAST: break;
+    default: walk_from(it, lower, false); return;
     }
     if (r->has_upper) {
         walk_until(it, r->upper, true);
@@ -125,22 +117,29 @@ static void walk_place(memory_iter *it, akv_move move, akv_slice key)
 
 /* -------------------------------------------------------------------- runs */
 
-/* Begin to load items that will be looked at soon, and their versions. Places
- * before the leaf's first wrap to some beyond its last. */
+static void walk_load(const void *from, size_t len)
+{
+    for (size_t i = 0; i < len; i += 64)
+        __builtin_prefetch((const char *)from + i);
+}
+
+/* Begin to load what will be looked at soon, in the next leaf too. Places
+ * before a leaf's first wrap, and wrap back when the other leaf's are added. */
 static void walk_ahead(const akvi_btree_cursor *c, bool forward)
 {
-    const akvi_btree_leaf *leaf = c->leaf;
-    uint32_t               far  = forward ? c->at + WALK_AHEAD : c->at - WALK_AHEAD;
-    uint32_t               near = forward ? c->at + WALK_AHEAD / 2 : c->at - WALK_AHEAD / 2;
+    const akvi_btree_leaf *leaf = c->leaf, *next = forward ? leaf->next : leaf->prev;
+    uint32_t               far = forward ? c->at + WALK_AHEAD : c->at - WALK_AHEAD;
 
-    if (far < leaf->n)
-        __builtin_prefetch(leaf->items[far]);
-    if (near < leaf->n) {
-        const char *v = (const char *)((const memory_item *)leaf->items[near])->newest;
-
-        __builtin_prefetch(v);
-        __builtin_prefetch(v + 64);
+    if (next && c->at == (forward ? 0 : leaf->n - 1)) {
+        walk_load(next, offsetof(akvi_btree_leaf, heads));
+        walk_load(next->items, sizeof next->items);
     }
+    if (next && far >= leaf->n) {
+        far  = forward ? far - leaf->n : far + next->n;
+        leaf = next;
+    }
+    if (far < leaf->n)
+        walk_load(leaf->items[far], WALK_LOAD);
 }
 
 /* Gather a run from it->next on. */
@@ -150,17 +149,16 @@ static void walk_gather(memory_iter *it)
 
     it->n = it->at = 0;
     while (c.leaf && it->n < it->want) {
-        const memory_item    *item = (const memory_item *)c.leaf->items[c.at];
-        const memory_version *v;
+        memory_version *v = (memory_version *)c.leaf->items[c.at];
 
         walk_ahead(&c, it->forward);
-        if (!walk_within(it, item->key)) {
+        if (!walk_within(it, v->key)) {
             c.leaf = NULL;
             break;
         }
-        v = memory_visible(item, it->view.seq);
+        v = memory_visible(v, it->view.seq);
         if (v)
-            it->run[it->n++] = (walk_entry){item, v};
+            it->run[it->n++] = v;
         if (it->forward)
             akvi_btree_next(&c);
         else
@@ -179,9 +177,9 @@ static bool walk_on(memory_iter *it)
     on = it->next.leaf != NULL;
     if (on && it->next.stamp != it->space->keys.stamp) {
         if (it->forward)
-            walk_from(it, it->run[it->n - 1].item->key, true);
+            walk_from(it, it->run[it->n - 1]->key, true);
         else
-            walk_until(it, it->run[it->n - 1].item->key, true);
+            walk_until(it, it->run[it->n - 1]->key, true);
     }
     if (on)
         walk_gather(it);
@@ -201,7 +199,7 @@ static void walk_start(memory_iter *it, akv_move move, akv_slice key)
 /* Turn round at the run's first entry, the way back having been used up. */
 static void walk_turn(memory_iter *it)
 {
-    akv_slice key = it->run[0].item->key;
+    akv_slice key = it->run[0]->key;
 
     akvi_rwlock_read(&it->store->lock);
     it->want = WALK_FIRST;
@@ -217,16 +215,16 @@ static void walk_turn(memory_iter *it)
 static akv_status walk_give(memory_iter *it, akv_entry *entry_out)
 {
     for (;; it->at++) {
-        const walk_entry *e;
+        const memory_version *v;
 
         if (it->at >= it->n && !walk_on(it))
             return AKV_END;
-        e = &it->run[it->at];
-        if (memory_expired(it->store, e->version))
+        v = it->run[it->at];
+        if (memory_expired(it->store, v))
             continue;
-        entry_out->key   = e->item->key;
+        entry_out->key   = v->key;
         entry_out->value = (akv_value)AKV_VALUE_INIT;
-        memory_fill(e->version, &entry_out->value);
+        memory_fill(v, &entry_out->value);
         if (it->range.keys_only) {
             entry_out->value.data = NULL;
             entry_out->value.len  = 0;
@@ -250,7 +248,7 @@ akv_status akvi_memory_iter_move(void *iter, akv_move move, akv_slice key, akv_e
                 return walk_give(it, entry_out);
             }
             it->at--;
-        } while (memory_expired(it->store, it->run[it->at].version));
+        } while (memory_expired(it->store, it->run[it->at]));
     }
     return walk_give(it, entry_out);
 }

@@ -42,8 +42,8 @@ typedef struct akv_memory_options {
     akv_engine_options head;
     uint64_t           change_log; /* bytes of history for change feeds; 0: no feeds */
 } akv_memory_options;
-#define AKV_MEMORY_OPTIONS_INIT                                      \
-    {                                                                \
+#define AKV_MEMORY_OPTIONS_INIT                                    \
+    {                                                              \
         {sizeof(akv_memory_options), "memory"}, UINT64_C(64) << 20 \
     }
 

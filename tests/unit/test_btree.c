@@ -102,7 +102,7 @@ static void check_seek(const akvi_btree *tree, item *const *array, size_t n, con
 
 static void run_random(unsigned kind, uint64_t range, unsigned steps)
 {
-    item      **array = malloc(range * sizeof *array);
+    item      **array = malloc(range * sizeof(void *));
     size_t      n     = 0;
     akvt_random r     = akvt_random_new(kind);
     akvi_btree  tree;
@@ -122,7 +122,7 @@ static void run_random(unsigned kind, uint64_t range, unsigned steps)
                              there ? array[at] : NULL);
             if (!there) {
                 assert_ok(akvi_btree_insert(&tree, &it->key, step % 3 ? &place : NULL));
-                memmove(array + at + 1, array + at, (n++ - at) * sizeof *array);
+                memmove(array + at + 1, array + at, (n++ - at) * sizeof(void *));
                 array[at] = it;
                 it        = NULL;
             }
@@ -130,7 +130,7 @@ static void run_random(unsigned kind, uint64_t range, unsigned steps)
             assert_ptr_equal(akvi_btree_remove(&tree, it->key), there ? array[at] : NULL);
             if (there) {
                 free(array[at]);
-                memmove(array + at, array + at + 1, (--n - at) * sizeof *array);
+                memmove(array + at, array + at + 1, (--n - at) * sizeof(void *));
             }
         }
         if (it)
@@ -144,7 +144,7 @@ static void run_random(unsigned kind, uint64_t range, unsigned steps)
 
         assert_ptr_equal(akvi_btree_remove(&tree, array[at]->key), array[at]);
         free(array[at]);
-        memmove(array + at, array + at + 1, (--n - at) * sizeof *array);
+        memmove(array + at, array + at + 1, (--n - at) * sizeof(void *));
         if (n % 512 == 0)
             check_scans(&tree, array, n);
     }
