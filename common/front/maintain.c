@@ -57,8 +57,8 @@ akv_status akv_abort(akv *db)
         return akvi_leave(db, AKV_FAIL(AKV_UNSUPPORTED,
                                        "akv_abort drops an unfinished build, and there is none"));
     status = db->engine->abort(db->impl);
-    /* nothing is left but to close */
-    atomic_store_explicit(&db->caps, 0, memory_order_relaxed);
+    if (status == AKV_OK)
+        akvi_caps_set(db, 0, 0); /* nothing is left but to close */
     return akvi_leave(db, status);
 }
 

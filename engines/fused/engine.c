@@ -161,6 +161,11 @@ static akv_status engine_destroy(akv_env *env, const char *path)
 
 /* ----------------------------------------------------------------- building */
 
+static akv_status engine_busy(const fused_store *s)
+{
+    return AKV_FAIL_AT(AKV_BUSY, s->path, AKV_NO_OFFSET, "another thread is ending this build");
+}
+
 static akv_status engine_build_op(fused_store *s, const akv_op *op)
 {
     uint32_t   id;
@@ -186,7 +191,9 @@ static akv_status engine_write(void *impl, const akv_op *ops, size_t n,
 
     (void)opt;
     akvi_mutex_lock(&s->mu);
-    if (!s->writer)
+    if (s->ending)
+        st = engine_busy(s);
+    else if (!s->writer)
         st = AKV_FAIL_AT(AKV_UNSUPPORTED, s->path, AKV_NO_OFFSET,
                          "a fused store is immutable: open it with AKV_OPEN_TRUNCATE to build it "
                          "anew");
@@ -218,40 +225,67 @@ static bool engine_building(void *impl)
     return building;
 }
 
+/* Take the writer for finish, which then has it to itself: it takes long and
+ * calls the caller's code, so it holds no lock. */
+static akv_status engine_take_writer(fused_store *s, akv_fused_writer **writer_out)
+{
+    akv_status st = AKV_OK;
+
+    akvi_mutex_lock(&s->mu);
+    *writer_out = s->writer;
+    if (s->ending)
+        st = engine_busy(s);
+    else if (!s->writer)
+        st = AKV_FAIL_AT(AKV_MISUSE, s->path, AKV_NO_OFFSET, "no build to finish");
+    else
+        s->ending = true;
+    akvi_mutex_unlock(&s->mu);
+    return st;
+}
+
 /* A failure leaves the build as it was, to be finished again or aborted. */
 static akv_status engine_finish(void *impl, const akv_job_options *opt)
 {
-    fused_store *s      = impl;
-    akv_fused   *reader = NULL;
-    akv_status   st;
+    fused_store      *s      = impl;
+    akv_fused        *reader = NULL;
+    akv_fused_writer *writer;
+    akv_status        st = engine_take_writer(s, &writer);
 
-    akvi_mutex_lock(&s->mu);
-    if (!s->writer)
-        st = AKV_FAIL_AT(AKV_MISUSE, s->path, AKV_NO_OFFSET, "no build to finish");
-    else
-        st = akvi_fused_build(s->writer, s->path, s->exclusive, opt);
+    if (st != AKV_OK)
+        return st;
+    st = akvi_fused_build(writer, s->path, s->exclusive, opt);
     if (st == AKV_OK) {
         s->exclusive = false; /* the file that is there now is our own */
         st           = akvi_fused_open(s->path, &s->options, s->allocator, s->env, NULL, &reader);
     }
+    akvi_mutex_lock(&s->mu);
+    s->ending = false;
     if (st == AKV_OK) {
-        akv_fused_writer_free(s->writer);
         s->writer = NULL;
         atomic_store_explicit(&s->reader, reader, memory_order_release);
     }
     akvi_mutex_unlock(&s->mu);
+    if (st == AKV_OK)
+        akv_fused_writer_free(writer);
     return st;
 }
 
 static akv_status engine_abort(void *impl)
 {
-    fused_store *s = impl;
+    fused_store      *s      = impl;
+    akv_fused_writer *writer = NULL;
+    akv_status        st     = AKV_OK;
 
     akvi_mutex_lock(&s->mu);
-    akv_fused_writer_free(s->writer);
-    s->writer = NULL;
+    if (s->ending) {
+        st = engine_busy(s);
+    } else {
+        writer    = s->writer;
+        s->writer = NULL;
+    }
     akvi_mutex_unlock(&s->mu);
-    return AKV_OK;
+    akv_fused_writer_free(writer);
+    return st;
 }
 
 /* ------------------------------------------------------------------ reading */
@@ -449,7 +483,7 @@ static akv_status engine_checkpoint(void *impl, const char *path, const akv_job_
 static void engine_stats_building(fused_store *s, akv_stats *stats)
 {
     akvi_mutex_lock(&s->mu);
-    if (s->writer) {
+    if (s->writer && !s->ending) {
         akv_stats_add(stats, AKV_STAT_GAUGE, "build_keys", "keys", akv_fused_writer_keys(s->writer),
                       "Keys added to the build so far");
         akv_stats_add(stats, AKV_STAT_GAUGE, "build_objects", "objects",

@@ -24,7 +24,8 @@ typedef struct fused_store {
     /* guarded by mu */
     akvi_mutex               mu;
     akv_fused_writer *writer AKVI_GUARDED_BY(mu);
-    bool exclusive           AKVI_GUARDED_BY(mu); /* there must be no file when it is finished */
+    bool ending              AKVI_GUARDED_BY(mu); /* akv_finish has the writer to itself */
+    bool                     exclusive;           /* there must be no file when it is finished */
 } fused_store;
 
 extern const akv_engine akvi_fused;

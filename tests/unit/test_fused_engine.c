@@ -39,6 +39,7 @@ typedef struct engine_test {
     akv_open_args     args;
     void             *impl;
     uint64_t          caps;
+    unsigned          asked; /* times a progress callback saw the end */
 } engine_test;
 
 static const akv_read_options  engine_read  = AKV_READ_OPTIONS_INIT;
@@ -196,6 +197,41 @@ static uint32_t engine_objects(engine_test *t)
 
     assert_ok(akv_fused_info_get(((fused_store *)t->impl)->reader, &info));
     return info.num_objects;
+}
+
+static int engine_ask_while_finishing(void *user, uint64_t done, uint64_t total, const char *unit)
+{
+    engine_test     *t   = user;
+    akv_op           put = {.kind = AKV_OP_PUT, .key = akv_str("late"), .value = akv_str("v")};
+    akv_write_result result;
+
+    (void)unit;
+    assert_true(done <= total);
+    assert_true(akvi_fused.building(t->impl));
+    assert_status(AKV_BUSY, akvi_fused.write(t->impl, &put, 1, &engine_write, &result));
+    assert_status(AKV_BUSY, akvi_fused.finish(t->impl, &engine_job));
+    assert_status(AKV_BUSY, akvi_fused.abort(t->impl));
+    akvi_call_begin();
+    return done == total && ++t->asked < 3;
+}
+
+/* Progress is the caller's code: no lock is held, and other calls answer. */
+static void test_fused_engine_answers_while_it_finishes(void **state)
+{
+    engine_test    *t   = *state;
+    akv_job_options job = AKV_JOB_OPTIONS_INIT;
+
+    job.progress = engine_ask_while_finishing;
+    job.user     = t;
+    assert_ok(engine_open(t, AKV_OPEN_CREATE));
+    assert_ok(engine_put(t, akv_str("k"), akv_str("v")));
+    assert_status(AKV_CANCELLED, akvi_fused.finish(t->impl, &job));
+    assert_true(akvi_fused.building(t->impl));
+    assert_status(AKV_CANCELLED, akvi_fused.finish(t->impl, &job));
+    assert_ok(akvi_fused.finish(t->impl, &job));
+    assert_int_equal(t->asked, 3);
+    engine_value_is(t, "k", "v");
+    engine_close(t);
 }
 
 static void test_fused_engine_shares_equal_values_unless_told_not_to(void **state)
@@ -540,6 +576,7 @@ int main(void)
 #define ENGINE_TEST(name) cmocka_unit_test_setup_teardown(name, engine_setup, engine_teardown)
     const struct CMUnitTest tests[] = {
         ENGINE_TEST(test_fused_engine_builds_then_reads_on_one_handle),
+        ENGINE_TEST(test_fused_engine_answers_while_it_finishes),
         ENGINE_TEST(test_fused_engine_shares_equal_values_unless_told_not_to),
         ENGINE_TEST(test_fused_engine_open_follows_its_flags),
         ENGINE_TEST(test_fused_engine_exclusive_holds_until_finish),
