@@ -51,6 +51,15 @@ uint64_t akvi_caps_emulable(uint64_t native)
     return caps & ~native;
 }
 
+void akvi_caps_set(akv *db, uint64_t caps, uint64_t emulated)
+{
+    uint64_t tag = atomic_load_explicit(&db->tag, memory_order_relaxed);
+
+    atomic_store_explicit(&db->caps, caps, memory_order_relaxed);
+    atomic_store_explicit(&db->caps_emulated, emulated, memory_order_relaxed);
+    atomic_store_explicit(&db->read_tag, caps & AKV_CAP_READ ? tag : 0, memory_order_relaxed);
+}
+
 void akvi_caps_refresh(akv *db)
 {
     uint64_t native = db->caps_open;
@@ -65,9 +74,7 @@ void akvi_caps_refresh(akv *db)
     if (db->flags & AKV_OPEN_READ_ONLY)
         native &= ~AKVI_CAPS_MUTATE;
     emulated = akvi_caps_emulable(native);
-    atomic_store_explicit(&db->caps, native | emulated, memory_order_relaxed);
-    atomic_store_explicit(&db->caps_emulated, emulated | (native & db->engine->caps_emulated),
-                          memory_order_relaxed);
+    akvi_caps_set(db, native | emulated, emulated | (native & db->engine->caps_emulated));
 }
 
 akv_status akvi_lacks(const akv *db, uint64_t missing)

@@ -123,8 +123,8 @@ static akv_status emulate_merge_from(akv *db, const akv_op *op, const akv_value 
     akv_buffer result   = {NULL, 0, 0, akvi_mem(db)};
     akv_op     put      = *op;
     akv_slice  existing = value ? akv_bytes(value->data, value->len) : akv_bytes(NULL, 0);
-    akv_status status   = db->merge.merge(db->merge.user, op->key, value ? &existing : NULL,
-                                          op->value, &result);
+    akv_status status =
+        db->merge.merge(db->merge.user, op->key, value ? &existing : NULL, op->value, &result);
 
     if (status == AKV_OK)
         status = akvi_check_value(db, akvi_buffer_slice(&result));

@@ -252,7 +252,7 @@ const akv_option akvi_open_table[] = {
     {"memory_budget", AKV_OPTION_BYTES, offsetof(akv_open_options, memory_budget), 0, UINT64_MAX, 0,
      NULL, NULL, "memory that the store may hold at once; 0: no bound"},
     {"latency_sample", AKV_OPTION_U32, offsetof(akv_open_options, latency_sample), 0, UINT32_MAX,
-     64, NULL, NULL, "one call in this many is timed; 0: none"},
+     256, NULL, NULL, "one call in this many is timed; 0: none"},
 };
 const size_t akvi_open_table_n = AKVI_ARRAY_N(akvi_open_table);
 

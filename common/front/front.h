@@ -96,13 +96,16 @@ typedef struct akvi_scrub    akvi_scrub;
 
 struct akv {
     /* a get reads this line; fixed after open but for the first two */
+    _Atomic uint64_t read_tag; /* the tag while AKV_CAP_READ is among caps, else 0 */
     _Atomic uint64_t tag;
-    _Atomic uint64_t caps; /* what the handle can do now */
     void            *impl;
     akv_status (*get)(void *impl, akv_slice key, const akv_read_options *opt, akv_value *value_out);
     akvi_cells       *cells; /* AKVI_SLOTS of them */
     uint64_t          max_key, max_value;
     const akv_engine *engine;
+
+    _Atomic uint64_t caps; /* what the handle can do now */
+    _Atomic uint64_t caps_emulated;
 
     /* fixed after open */
     uint64_t            caps_open; /* what the engine said of the handle */
@@ -114,13 +117,12 @@ struct akv {
     akv_engine_options *engine_options;
     akv_allocator       allocator; /* the caller's, under the budget */
     akv_logger          logger;
-    akv_merge_operator  merge;     /* as engines get it: akvi_merge_guarded, of */
-    akv_merge_operator  merge_own; /* the caller's */
+    akv_merge_operator  merge;      /* as engines get it: akvi_merge_guarded, of */
+    akv_merge_operator  merge_own;  /* the caller's */
     char               *merge_name; /* merge.name's bytes */
     akv_open_args       args;
     akvi_budget         budget;
 
-    _Atomic uint64_t         caps_emulated; /* of caps */
     _Atomic uint64_t         live[AKVI_KINDS];
     akvi_mutex               snapshots_mu;
     akvi_snapshot *snapshots AKVI_GUARDED_BY(snapshots_mu);
@@ -158,6 +160,13 @@ extern _Atomic uint64_t akvi_live_tag;
 static inline bool akvi_is_live(const akv *db)
 {
     return db && atomic_load_explicit(&db->tag, memory_order_relaxed) ==
+                     atomic_load_explicit(&akvi_live_tag, memory_order_relaxed);
+}
+
+/* As akvi_is_live, and AKV_CAP_READ is there. */
+static inline bool akvi_is_readable(const akv *db)
+{
+    return db && atomic_load_explicit(&db->read_tag, memory_order_relaxed) ==
                      atomic_load_explicit(&akvi_live_tag, memory_order_relaxed);
 }
 
@@ -237,7 +246,9 @@ static inline void akvi_timed(akv *db, akvi_latency which, uint64_t begin_ns)
 
 /* What the front layer adds to `native` by emulation. */
 uint64_t akvi_caps_emulable(uint64_t native);
-/* Set db->caps from what the engine's handle can do and its state. */
+/* Set what the handle can do, and what of it by emulation. */
+void akvi_caps_set(akv *db, uint64_t caps, uint64_t emulated);
+/* The same from what the engine's handle can do and its state. */
 void akvi_caps_refresh(akv *db);
 /* Names of `caps`, joined by ", ", cut to fit `text`. */
 #define AKVI_CAPS_TEXT 400

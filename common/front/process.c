@@ -60,7 +60,6 @@ void akvi_quarantine(akv *db)
 {
     akv *out = NULL;
 
-    atomic_store_explicit(&db->tag, AKVI_TAG_CLOSED, memory_order_relaxed);
     db->next_closed = NULL;
     akvi_mutex_lock(&process_mu);
     if (process_newest)

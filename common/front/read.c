@@ -117,8 +117,8 @@ static AKVI_COLD akv_status read_miss(akv *db, akv_status status, akv_value *val
 static inline bool read_is_plain(const akv *db, akv_slice key, const akv_read_options *opt,
                                  const akv_value *value_out, unsigned slot)
 {
-    return akvi_is_live(db) && (akvi_caps(db) & AKV_CAP_READ) && !opt && value_out &&
-           slot < AKVI_SLOTS_OWN && key.data && key.len <= db->max_key;
+    return akvi_is_readable(db) && !opt && value_out && slot < AKVI_SLOTS_OWN && key.data &&
+           key.len <= db->max_key;
 }
 
 akv_status akv_get(akv *db, akv_slice key, const akv_read_options *opt, akv_value *value_out)
@@ -168,10 +168,32 @@ void akv_value_release(akv_value *value)
     memset(value, 0, sizeof *value);
 }
 
+/* Those at the front that are one handle's; how many. */
+static size_t read_release_run(akv_value *values, size_t n)
+{
+    akv     *db    = values[0].db;
+    uint64_t bytes = 0;
+    size_t   i;
+
+    if (!akvi_is_live(db)) {
+        values[0] = read_empty;
+        return 1;
+    }
+    for (i = 0; i < n && values[i].db == db; i++) {
+        bytes += values[i].len;
+        if (values[i].pin)
+            db->engine->release(db->impl, &values[i]);
+        memset(&values[i], 0, sizeof values[i]);
+    }
+    akvi_count(db, AKVI_CELL_RELEASED, i);
+    akvi_count(db, AKVI_CELL_READ_BYTES, bytes);
+    return i;
+}
+
 void akv_values_release(akv_value *values, size_t n)
 {
-    for (size_t i = 0; values && i < n; i++)
-        akv_value_release(&values[i]);
+    for (size_t i = 0; values && i < n;)
+        i += read_release_run(values + i, n - i);
 }
 
 /* ------------------------------------------------------------------- copying */
