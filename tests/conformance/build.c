@@ -129,6 +129,39 @@ static void build_busy(akvc_run *r)
     akvc_close(r, db);
 }
 
+static int build_refuse(void *user, uint64_t done, uint64_t total, const char *unit)
+{
+    (void)done;
+    (void)total;
+    (void)unit;
+    ++*(unsigned *)user;
+    return 1;
+}
+
+/* A finish that was stopped has done nothing, and may be tried again. */
+static void build_stopped(akvc_run *r)
+{
+    static char     value[1 << 20];
+    unsigned        before = build_files(r), told = 0;
+    akv            *db     = akvc_new(r);
+    akv_job_options job    = AKV_JOB_OPTIONS_INIT;
+
+    OK(r, akv_put(db, akv_str("a"), akv_str("1"), NULL));
+    OK(r, akv_put(db, akv_str("b"), akv_bytes(value, sizeof value), NULL));
+    job.deadline_ns = 1;
+    WANT(r, AKV_TIMEOUT, akv_finish(db, &job));
+    job          = (akv_job_options)AKV_JOB_OPTIONS_INIT;
+    job.progress = build_refuse;
+    job.user     = &told;
+    WANT(r, AKV_CANCELLED, akv_finish(db, &job));
+    CHECK(r, told > 0 && build_files(r) == before);
+    OK(r, akv_put(db, akv_str("c"), akv_str("3"), NULL));
+    OK(r, akv_delete(db, akv_str("b"), NULL));
+    OK(r, akv_finish(db, NULL));
+    HOLDS(r, db, NULL, "a=1 c=3");
+    akvc_close(r, db);
+}
+
 static void build_exclusive(akvc_run *r)
 {
     akv             *db  = akvc_filled(r, "a=1");
@@ -147,7 +180,7 @@ static void build_exclusive(akvc_run *r)
 }
 
 const akvc_case akvc_build_cases[] = {
-    {"build: takes puts, reads nothing before akv_finish", AKV_CAP_BUILD, 0,
+    {"build: takes puts and deletes, reads nothing before akv_finish", AKV_CAP_BUILD, 0,
      build_takes_puts_and_deletes},
     {"build: takes no writes after akv_finish", AKV_CAP_BUILD, 0, build_is_immutable},
     {"build: abort leaves nothing", AKV_CAP_BUILD, AKVC_NEEDS_PATH, build_abort},
@@ -156,6 +189,8 @@ const akvc_case akvc_build_cases[] = {
     {"build: an old store stays until the new one is whole", AKV_CAP_BUILD, AKVC_NEEDS_REOPEN,
      build_replaces_whole},
     {"build: closing an unfinished one is AKV_BUSY", AKV_CAP_BUILD, 0, build_busy},
+    {"build: a finish that was stopped may be tried again", AKV_CAP_BUILD, AKVC_NEEDS_REOPEN,
+     build_stopped},
     {"build: EXCLUSIVE refuses what is there", AKV_CAP_BUILD, AKVC_NEEDS_REOPEN,
      build_exclusive},
     {NULL, 0, 0, NULL},
