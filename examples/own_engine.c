@@ -93,7 +93,7 @@ static shelf_array *shelf_array_new(const shelf *s, const shelf_array *from, siz
 {
     size_t       n     = from ? from->n : 0;
     size_t       room  = n + more; /* pairs that exist, and an array of operations */
-    shelf_array *array = shelf_alloc(s, sizeof *array + room * sizeof array->at[0]);
+    shelf_array *array = shelf_alloc(s, sizeof *array + room * sizeof(shelf_pair *));
 
     if (!array)
         return NULL;
@@ -113,7 +113,7 @@ static void shelf_array_drop(const shelf *s, shelf_array *array)
         return;
     for (size_t i = 0; i < array->n; i++)
         shelf_pair_drop(s, array->at[i]);
-    shelf_free(s, array, sizeof *array + array->room * sizeof array->at[0]);
+    shelf_free(s, array, sizeof *array + array->room * sizeof(shelf_pair *));
 }
 
 /* ------------------------------------------------------------------- finding */
@@ -332,7 +332,7 @@ static akv_status shelf_apply(const shelf *s, shelf_array *array, const akv_op *
     size_t       place = shelf_place(array, op->key);
     bool         there = shelf_is_at(array, place, op->key);
     shelf_pair **at    = &array->at[place];
-    size_t       after = (array->n - place) * sizeof *at; /* bytes from here on */
+    size_t       after = (array->n - place) * sizeof(shelf_pair *); /* bytes from here on */
     shelf_pair  *pair;
 
     if (op->kind == AKV_OP_PUT) {
@@ -348,7 +348,7 @@ static akv_status shelf_apply(const shelf *s, shelf_array *array, const akv_op *
         *at = pair;
     } else if (op->kind == AKV_OP_DELETE && there) {
         shelf_pair_drop(s, *at);
-        memmove(at, at + 1, after - sizeof *at);
+        memmove(at, at + 1, after - sizeof(shelf_pair *));
         array->n--;
     }
     return AKV_OK;
@@ -381,8 +381,8 @@ static akv_status shelf_write_locked(shelf *s, const akv_op *ops, size_t n,
     return status;
 }
 
-static akv_status shelf_write(void *impl, const akv_op *ops, size_t n,
-                              const akv_write_options *opt, akv_write_result *result_out)
+static akv_status shelf_write(void *impl, const akv_op *ops, size_t n, const akv_write_options *opt,
+                              akv_write_result *result_out)
 {
     shelf     *s = impl;
     akv_status status;
@@ -415,12 +415,12 @@ static void shelf_stats(void *impl, akv_stats *stats)
 /* --------------------------------------------------------------------- the table */
 
 static const akv_engine shelf_engine = {
-    .abi           = AKV_ENGINE_ABI,
-    .size          = sizeof(akv_engine),
-    .name          = "shelf",
-    .description   = "A sorted array in memory, for showing how an engine is made",
-    .caps          = AKV_CAP_READ | AKV_CAP_WRITE | AKV_CAP_ORDERED | AKV_CAP_BATCH |
-                     AKV_CAP_CONDITION | AKV_CAP_SNAPSHOT,
+    .abi         = AKV_ENGINE_ABI,
+    .size        = sizeof(akv_engine),
+    .name        = "shelf",
+    .description = "A sorted array in memory, for showing how an engine is made",
+    .caps = AKV_CAP_READ | AKV_CAP_WRITE | AKV_CAP_ORDERED | AKV_CAP_BATCH | AKV_CAP_CONDITION |
+            AKV_CAP_SNAPSHOT,
     .max_key       = 65535,
     .max_value     = UINT64_C(1) << 30,
     .open          = shelf_open,

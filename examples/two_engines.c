@@ -18,11 +18,16 @@
 #include <unistd.h>
 
 static const char *const planets[][2] = {
-    {"planet/earth", "149.6 Mkm, 1 moon"},    {"planet/jupiter", "778.5 Mkm, 95 moons"},
-    {"planet/mars", "227.9 Mkm, 2 moons"},    {"planet/mercury", "57.9 Mkm, no moon"},
-    {"planet/neptune", "4498 Mkm, 16 moons"}, {"planet/saturn", "1433 Mkm, 146 moons"},
-    {"planet/uranus", "2872 Mkm, 28 moons"},  {"planet/venus", "108.2 Mkm, no moon"},
-    {"star/sun", "0 km"},                     {"star/proxima", "4.2465 light years"},
+    {"planet/earth", "149.6 Mkm, 1 moon"},
+    {"planet/jupiter", "778.5 Mkm, 95 moons"},
+    {"planet/mars", "227.9 Mkm, 2 moons"},
+    {"planet/mercury", "57.9 Mkm, no moon"},
+    {"planet/neptune", "4498 Mkm, 16 moons"},
+    {"planet/saturn", "1433 Mkm, 146 moons"},
+    {"planet/uranus", "2872 Mkm, 28 moons"},
+    {"planet/venus", "108.2 Mkm, no moon"},
+    {"star/sun", "0 km"},
+    {"star/proxima", "4.2465 light years"},
 };
 
 /* What a store answered, as text. */
@@ -69,8 +74,8 @@ static akv_status ask_one(akv *db, const char *key, answers *a)
 /* Many keys in one call, which is the fast way: present, absent and repeated. */
 static akv_status ask_many(akv *db, answers *a)
 {
-    const akv_slice keys[] = {akv_str("planet/venus"), akv_str("planet/pluto"),
-                              akv_str("star/sun"), akv_str("planet/venus")};
+    const akv_slice keys[] = {akv_str("planet/venus"), akv_str("planet/pluto"), akv_str("star/sun"),
+                              akv_str("planet/venus")};
     akv_value       values[4];
     akv_status      statuses[4];
     akv_status      status = akv_get_many(db, 4, keys, NULL, values, statuses);

@@ -31,9 +31,9 @@ static void batch_put(akvc_run *r, akv_batch *batch, const char *key, const char
 
 static void batch_applies_all(akvc_run *r)
 {
-    akv       *db     = akvc_filled(r, "a=1 b=2 c=3");
-    akv_batch *batch  = batch_new(r, db);
-    char       key[]  = "d", value[] = "4";
+    akv       *db    = akvc_filled(r, "a=1 b=2 c=3");
+    akv_batch *batch = batch_new(r, db);
+    char       key[] = "d", value[] = "4";
 
     OK(r, akv_batch_put(batch, akv_str(key), akv_str(value), NULL));
     key[0] = value[0] = 'x'; /* its bytes were copied */
@@ -307,8 +307,8 @@ const akvc_case akvc_batch_cases[] = {
     {"batch: iterators see none of a later one", BATCH_CAPS, 0, batch_iterators_see_whole},
     {"batch: conditions that hold let all through", BATCH_CAPS | AKV_CAP_CONDITION, 0,
      batch_conditions_hold},
-    {"batch: a conflict writes nothing and names the operation", BATCH_CAPS | AKV_CAP_CONDITION,
-     0, batch_conflict_writes_nothing},
+    {"batch: a conflict writes nothing and names the operation", BATCH_CAPS | AKV_CAP_CONDITION, 0,
+     batch_conflict_writes_nothing},
     {"batch: conditions judge the store as it was before", BATCH_CAPS | AKV_CAP_CONDITION, 0,
      batch_conditions_judge_before},
     {"batch: a check needs a condition", BATCH_CAPS | AKV_CAP_CONDITION, 0,

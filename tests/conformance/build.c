@@ -6,10 +6,10 @@
 
 static void build_takes_puts_and_deletes(akvc_run *r)
 {
-    akv       *db    = akvc_new(r);
-    akv_value  value = AKV_VALUE_INIT;
-    akv_iter  *iter;
-    uint64_t   count;
+    akv      *db    = akvc_new(r);
+    akv_value value = AKV_VALUE_INIT;
+    akv_iter *iter;
+    uint64_t  count;
 
     CHECK(r, akv_capabilities(db) & AKV_CAP_BUILD);
     CHECK(r, !(akv_capabilities(db) & (AKV_CAP_READ | AKV_CAP_WRITE)));
@@ -143,8 +143,8 @@ static void build_stopped(akvc_run *r)
 {
     static char     value[1 << 20];
     unsigned        before = build_files(r), told = 0;
-    akv            *db     = akvc_new(r);
-    akv_job_options job    = AKV_JOB_OPTIONS_INIT;
+    akv            *db  = akvc_new(r);
+    akv_job_options job = AKV_JOB_OPTIONS_INIT;
 
     OK(r, akv_put(db, akv_str("a"), akv_str("1"), NULL));
     OK(r, akv_put(db, akv_str("b"), akv_bytes(value, sizeof value), NULL));
@@ -191,7 +191,6 @@ const akvc_case akvc_build_cases[] = {
     {"build: closing an unfinished one is AKV_BUSY", AKV_CAP_BUILD, 0, build_busy},
     {"build: a finish that was stopped may be tried again", AKV_CAP_BUILD, AKVC_NEEDS_REOPEN,
      build_stopped},
-    {"build: EXCLUSIVE refuses what is there", AKV_CAP_BUILD, AKVC_NEEDS_REOPEN,
-     build_exclusive},
+    {"build: EXCLUSIVE refuses what is there", AKV_CAP_BUILD, AKVC_NEEDS_REOPEN, build_exclusive},
     {NULL, 0, 0, NULL},
 };

@@ -11,8 +11,7 @@ static akv_changes *changes_follow(akvc_run *r, akv *db, const akv_buffer *token
 {
     akv_changes *changes;
 
-    OK(r, akv_changes_open(db, token ? akv_bytes(token->data, token->len) : akv_str(""),
-                           &changes));
+    OK(r, akv_changes_open(db, token ? akv_bytes(token->data, token->len) : akv_str(""), &changes));
     return changes;
 }
 
@@ -313,8 +312,8 @@ const akvc_case akvc_changes_cases[] = {
     {"changes: a token too old is AKV_ABSENT", CHANGES_CAPS, 0, changes_too_old},
     {"changes: what is no token is refused", CHANGES_CAPS, 0, changes_foreign_token},
     {"changes: of a deleted range", CHANGES_CAPS | AKV_CAP_DELETE_RANGE, 0, changes_of_ranges},
-    {"changes: name the key space, also one that was dropped",
-     CHANGES_CAPS | AKV_CAP_KEYSPACES, 0, changes_of_keyspaces},
+    {"changes: name the key space, also one that was dropped", CHANGES_CAPS | AKV_CAP_KEYSPACES, 0,
+     changes_of_keyspaces},
     {"changes: wait for one to come", CHANGES_CAPS, 0, changes_wait},
     {NULL, 0, 0, NULL},
 };

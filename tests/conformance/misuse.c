@@ -54,8 +54,8 @@ static void misuse_null_handles(akvc_run *r)
 
 static void misuse_null_arguments(akvc_run *r)
 {
-    akv       *db    = akvc_filled(r, "a=1");
-    akv_slice  bad   = akv_bytes(NULL, 3), key = akv_str("a");
+    akv       *db  = akvc_filled(r, "a=1");
+    akv_slice  bad = akv_bytes(NULL, 3), key = akv_str("a");
     akv_value  value = AKV_VALUE_INIT;
     akv_status status;
     size_t     len;
@@ -152,7 +152,7 @@ static void misuse_other_sizes(akvc_run *r)
     struct {
         akv_read_options opt;
         uint64_t         more;
-    } later  = {AKV_READ_OPTIONS_INIT, 0};
+    } later = {AKV_READ_OPTIONS_INIT, 0};
     akv *db = akvc_filled(r, "a=1");
 
     later.opt.size = sizeof later;
@@ -263,9 +263,9 @@ static void misuse_names(akvc_run *r)
 
 static void misuse_registering(akvc_run *r)
 {
-    static akv_engine table = {.abi  = AKV_ENGINE_ABI,
-                               .size = sizeof(akv_engine),
-                               .name = "conformancehalf",
+    static akv_engine table = {.abi         = AKV_ENGINE_ABI,
+                               .size        = sizeof(akv_engine),
+                               .name        = "conformancehalf",
                                .description = "an engine that claims what it has no slots for",
                                .caps        = AKV_CAP_READ,
                                .max_key     = 100,

@@ -26,7 +26,7 @@ typedef struct akvc_map {
     size_t       n, room;
 } akvc_map;
 
-akvc_record *akvc_map_find(const akvc_map *map, akv_slice key); /* NULL: not there */
+akvc_record *akvc_map_find(const akvc_map *map, akv_slice key);  /* NULL: not there */
 size_t       akvc_map_bound(const akvc_map *map, akv_slice key); /* first place not below */
 void         akvc_map_put(akvc_run *r, akvc_map *map, const akvc_record *record); /* copies */
 void         akvc_map_remove(akvc_map *map, akv_slice key);
@@ -40,8 +40,8 @@ void         akvc_map_free(akvc_map *map);
 #define AKVC_SPACES   3 /* the default one and two named */
 #define AKVC_KEYS     160
 #define AKVC_VALUES   48
-#define AKVC_SLOTS    4 /* of iterators; of snapshots; of versions seen */
-#define AKVC_SUBS     8 /* operations of a batch or transaction */
+#define AKVC_SLOTS    4                 /* of iterators; of snapshots; of versions seen */
+#define AKVC_SUBS     8                 /* operations of a batch or transaction */
 #define AKVC_TTL_UNIT UINT64_C(1000000) /* the clock moves by whole units, lives end at halves */
 
 typedef enum akvc_step_kind {
@@ -114,8 +114,8 @@ typedef struct akvc_script {
     akv_slice   keys[AKVC_KEYS], values[AKVC_VALUES];
     uint8_t     bytes[AKVC_KEYS * 24 + AKVC_VALUES * 700];
     /* what was last put, right or not: makes conditions that often hold */
-    uint8_t last[AKVC_SPACES][AKVC_KEYS];
-    int     noted[AKVC_SLOTS]; /* key whose version is in the slot, or -1 */
+    uint8_t  last[AKVC_SPACES][AKVC_KEYS];
+    int      noted[AKVC_SLOTS]; /* key whose version is in the slot, or -1 */
     unsigned noted_space[AKVC_SLOTS];
     uint64_t weights; /* sum over the kinds that are possible */
 } akvc_script;

@@ -25,7 +25,7 @@ static akv_status open_refused(akvc_run *r, const char *path, const akv_open_opt
 
 static void open_tells(akvc_run *r)
 {
-    akv     *db = akvc_filled(r, "a=1");
+    akv     *db      = akvc_filled(r, "a=1");
     uint64_t max_key = 0, max_value = 0, caps = akv_capabilities(db);
 
     CHECK(r, strcmp(akv_engine_name(db), r->engine) == 0);
@@ -103,7 +103,7 @@ static void open_option_table(akvc_run *r)
     const akv_option *table = NULL;
     akv_buffer        text  = AKV_BUFFER_INIT;
     size_t            n     = 0;
-    akv_open_options  opt   = akvc_options(r), again = opt;
+    akv_open_options  opt = akvc_options(r), again = opt;
 
     OK(r, akv_options_table(r->engine, &table, &n));
     for (size_t i = 0; i < n; i++)
@@ -355,7 +355,7 @@ static void open_budget(akvc_run *r)
 
 static void open_missing(akvc_run *r)
 {
-    akv_open_options opt = akvc_options(r);
+    akv_open_options opt  = akvc_options(r);
     const char      *path = akvc_new_path(r);
     akv_file_info    info;
 
@@ -558,17 +558,16 @@ const akvc_case akvc_open_cases[] = {
      open_budget},
     {"open: without CREATE a store must be there", 0, AKVC_NEEDS_REOPEN, open_missing},
     {"open: finds again what close left", AKV_CAP_READ, AKVC_NEEDS_REOPEN, open_again},
-    {"open: finds again what was written over several rounds",
-     AKV_CAP_WRITE | AKV_CAP_DELETE_RANGE, AKVC_NEEDS_REOPEN, open_again_after_writes},
+    {"open: finds again what was written over several rounds", AKV_CAP_WRITE | AKV_CAP_DELETE_RANGE,
+     AKVC_NEEDS_REOPEN, open_again_after_writes},
     {"open: EXCLUSIVE refuses what is there", AKV_CAP_READ, AKVC_NEEDS_REOPEN, open_exclusive},
     {"open: TRUNCATE begins empty", AKV_CAP_READ, AKVC_NEEDS_REOPEN, open_truncate},
-    {"open: READ_ONLY reads, refuses writes and changes no file", AKV_CAP_READ,
-     AKVC_NEEDS_REOPEN, open_read_only},
+    {"open: READ_ONLY reads, refuses writes and changes no file", AKV_CAP_READ, AKVC_NEEDS_REOPEN,
+     open_read_only},
     {"open: a second writer is AKV_LOCKED out", AKV_CAP_WRITE, AKVC_NEEDS_REOPEN, open_locked},
     {"open: readers share a store", AKV_CAP_SHARED_READ, AKVC_NEEDS_REOPEN, open_shared},
     {"open: by URI, and by the files alone", AKV_CAP_READ, AKVC_NEEDS_REOPEN,
      open_by_uri_and_files},
-    {"destroy: removes the store and nothing else", AKV_CAP_READ, AKVC_NEEDS_REOPEN,
-     open_destroy},
+    {"destroy: removes the store and nothing else", AKV_CAP_READ, AKVC_NEEDS_REOPEN, open_destroy},
     {NULL, 0, 0, NULL},
 };

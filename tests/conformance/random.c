@@ -30,7 +30,8 @@ static void random_native(akvc_script *s, akvc_run *r)
     akvc_close(r, db);
 }
 
-static void random_differ(akvc_run *r, const akvc_step *step, unsigned at, akvc_side *const sides[2])
+static void random_differ(akvc_run *r, const akvc_step *step, unsigned at,
+                          akvc_side *const sides[2])
 {
     akv_buffer text = AKV_BUFFER_INIT;
 
@@ -90,7 +91,7 @@ static akvc_script *random_script(akvc_run *a, akvc_run *b)
 
 static void random_against_model(akvc_run *r)
 {
-    akvc_script *s     = random_script(r, r);
+    akvc_script *s = random_script(r, r);
     akvc_side   *sides[2];
 
     sides[0] = akvc_side_model(r, s);
@@ -132,8 +133,8 @@ static int random_compare_report(akvc_run *a, akvc_run *b)
 {
     bool equal = random_compare_case(a, b);
 
-    akvc_print(a, "%sok 1 - compare: %s and %s answer alike, seed %" PRIu64,
-               equal ? "" : "not ", a->engine, b->engine, a->seed);
+    akvc_print(a, "%sok 1 - compare: %s and %s answer alike, seed %" PRIu64, equal ? "" : "not ",
+               a->engine, b->engine, a->seed);
     if (!equal)
         akvc_print_why(a->why[0] ? a : b);
     akvc_print(a, "1..1");

@@ -162,8 +162,8 @@ static void read_longest_keys(akvc_run *r)
 
 static void read_over_limit(akvc_run *r)
 {
-    akv       *db    = akvc_new(r);
-    akv_value  value = AKV_VALUE_INIT;
+    akv       *db      = akvc_new(r);
+    akv_value  value   = AKV_VALUE_INIT;
     uint64_t   max_key = 0, max_value = 0;
     akv_status status = AKV_OK;
     akv_slice  key, big;
@@ -304,7 +304,8 @@ static void read_many_small(akvc_run *r)
     CHECK(r, statuses[0] == AKV_OK && values[0].len == 1 && memcmp(values[0].data, "2", 1) == 0);
     CHECK(r, statuses[1] == AKV_ABSENT && values[1].len == 0);
     CHECK(r, statuses[2] == AKV_OK && values[2].len == 1 && memcmp(values[2].data, "2", 1) == 0);
-    CHECK(r, statuses[3] == AKV_OK && values[3].len == 5 && memcmp(values[3].data, "empty", 5) == 0);
+    CHECK(r,
+          statuses[3] == AKV_OK && values[3].len == 5 && memcmp(values[3].data, "empty", 5) == 0);
     CHECK(r, statuses[4] == AKV_OK && values[4].len == 0);
     CHECK(r, statuses[5] == AKV_OK && values[5].len == 1 && memcmp(values[5].data, "1", 1) == 0);
     /* one by one in any order, as other values stay borrowed */
@@ -385,19 +386,16 @@ const akvc_case akvc_read_cases[] = {
     {"get: empty keys and empty values are kept", AKV_CAP_READ, 0, read_empty_keys_and_values},
     {"get: keys and values are any bytes", AKV_CAP_READ, 0, read_any_bytes},
     {"get: keys as long as the limit are kept", AKV_CAP_READ, 0, read_longest_keys},
-    {"get, put: over a limit is AKV_TOO_BIG and changes nothing", AKV_CAP_READ, 0,
-     read_over_limit},
+    {"get, put: over a limit is AKV_TOO_BIG and changes nothing", AKV_CAP_READ, 0, read_over_limit},
     {"get: values of megabytes are kept", AKV_CAP_READ, 0, read_large_values},
     {"get_into: copies what fits, else tells the length and copies nothing", AKV_CAP_READ, 0,
      read_into},
-    {"get_copy: replaces what the buffer held and outlives the handle", AKV_CAP_READ, 0,
-     read_copy},
+    {"get_copy: replaces what the buffer held and outlives the handle", AKV_CAP_READ, 0, read_copy},
     {"get_many: answers as get does, with repeats and misses", AKV_CAP_READ, 0, read_many_small},
     {"get_many: takes thousands of keys in any order", AKV_CAP_READ, 0, read_many},
     {"get: a released value is empty; releasing again is fine", AKV_CAP_READ, 0, read_release},
     {"get: flags of a read change no answer", AKV_CAP_READ, 0, read_options_change_nothing},
     {"get: a plain value has no expiry and the raw tag", AKV_CAP_READ, 0, read_plain_value},
-    {"approximate_size: an estimate, or AKV_UNSUPPORTED", AKV_CAP_READ, 0,
-     read_approximate_size},
+    {"approximate_size: an estimate, or AKV_UNSUPPORTED", AKV_CAP_READ, 0, read_approximate_size},
     {NULL, 0, 0, NULL},
 };

@@ -11,8 +11,7 @@ static void run_fused(run_tap *tap, const char *label, const char *folder, const
 
     opt.text     = text;
     opt.required = AKV_CAP_READ | AKV_CAP_BUILD | AKV_CAP_ORDERED | AKV_CAP_SNAPSHOT |
-                   AKV_CAP_CHECKPOINT | AKV_CAP_STREAM_READ | AKV_CAP_DURABLE |
-                   AKV_CAP_SHARED_READ;
+                   AKV_CAP_CHECKPOINT | AKV_CAP_STREAM_READ | AKV_CAP_DURABLE | AKV_CAP_SHARED_READ;
     tap->label = label;
     tap->failed += (unsigned)akv_conformance_run(&opt);
 }

@@ -72,8 +72,8 @@ static const char *scan_describe(char text[300], const akv_scan_options *opt)
 {
     snprintf(text, 300, "scan flags=%u lower=\"%.*s\" upper=\"%.*s\" prefix=\"%.*s\" limit=%u",
              opt->flags, (int)opt->lower.len, (const char *)opt->lower.data, (int)opt->upper.len,
-             (const char *)opt->upper.data, (int)opt->prefix.len,
-             (const char *)opt->prefix.data, (unsigned)opt->limit);
+             (const char *)opt->upper.data, (int)opt->prefix.len, (const char *)opt->prefix.data,
+             (unsigned)opt->limit);
     return text;
 }
 
@@ -98,8 +98,8 @@ static void scan_check_at(akvc_run *r, const akv_scan_options *opt, const akv_it
         wrong = "akv_iter_key";
     else if (!akvc_equal(value, akv_str(want)))
         wrong = "akv_iter_value";
-    else if (on && !akvc_equal(akv_bytes(akv_iter_item(iter)->data, akv_iter_item(iter)->len),
-                               value))
+    else if (on &&
+             !akvc_equal(akv_bytes(akv_iter_item(iter)->data, akv_iter_item(iter)->len), value))
         wrong = "akv_iter_item";
     if (wrong)
         akvc_fail(r, __FILE__, __LINE__,
@@ -235,7 +235,7 @@ static void scan_walk(akvc_run *r)
         akv_iter  *iter;
         char       move[64];
 
-        opt.flags  = (uint32_t)akvc_below(&r->random, SCAN_ALL_FLAGS + 1) &
+        opt.flags = (uint32_t)akvc_below(&r->random, SCAN_ALL_FLAGS + 1) &
                     (akvc_below(&r->random, 4) ? ~AKV_SCAN_UPPER : ~0u);
         opt.lower  = akv_str(akvc_below(&r->random, 2) ? SCAN_PICK(scan_bounds, &r->random) : "");
         opt.upper  = akv_str(akvc_below(&r->random, 2) ? SCAN_PICK(scan_bounds, &r->random) : "");
@@ -330,9 +330,9 @@ static void scan_limit_counts_moves(akvc_run *r)
 
 static void scan_copies_bounds(akvc_run *r)
 {
-    akv             *db       = akvc_filled(r, "a=1 ba=2 bb=3 c=4");
-    akv_scan_options opt      = AKV_SCAN_OPTIONS_INIT;
-    char             lower[]  = "b", upper[] = "c", prefix[] = "bb";
+    akv             *db      = akvc_filled(r, "a=1 ba=2 bb=3 c=4");
+    akv_scan_options opt     = AKV_SCAN_OPTIONS_INIT;
+    char             lower[] = "b", upper[] = "c", prefix[] = "bb";
     akv_iter        *iter;
 
     opt.lower  = akv_str(lower);
@@ -372,11 +372,11 @@ static void scan_several_at_once(akvc_run *r)
 /* 5,000 keys: trees split, blocks fill. */
 static void scan_many(akvc_run *r)
 {
-    static char keys[5000][8];
+    static char      keys[5000][8];
     static akvc_pair pairs[5000];
-    akv        *db = akvc_new(r);
-    akv_iter   *iter;
-    uint64_t    count;
+    akv             *db = akvc_new(r);
+    akv_iter        *iter;
+    uint64_t         count;
 
     for (unsigned i = 0; i < 5000; i++) {
         unsigned at = i * 1999 % 5000;
@@ -464,8 +464,8 @@ const akvc_case akvc_scan_cases[] = {
     {"scan: NULL options mean everything, in the order of memcmp", AKV_CAP_ORDERED, 0,
      scan_everything_by_default},
     {"scan: thousands of keys, forward and back", AKV_CAP_ORDERED, 0, scan_many},
-    {"scan: all combinations of bounds, prefix, limit, direction and keys-only", AKV_CAP_ORDERED,
-     0, scan_combinations},
+    {"scan: all combinations of bounds, prefix, limit, direction and keys-only", AKV_CAP_ORDERED, 0,
+     scan_combinations},
     {"scan: seek finds the least key not below, seek_for_prev the greatest not above",
      AKV_CAP_ORDERED, 0, scan_seeks},
     {"scan: from past an end the move back lands on the last entry there", AKV_CAP_ORDERED, 0,

@@ -281,9 +281,7 @@ static akvc_step_kind script_pick(akvc_script *s)
 void akvc_script_next(akvc_script *s, akvc_step *step)
 {
     memset(step, 0, sizeof *step);
-    step->kind = !s->building          ? script_pick(s)
-                 : script_one_in(s, 5) ? AKVC_DELETE
-                                       : AKVC_PUT;
+    step->kind = !s->building ? script_pick(s) : script_one_in(s, 5) ? AKVC_DELETE : AKVC_PUT;
     if (s->building && s->puts_left-- == 0) {
         step->kind  = AKVC_FINISH;
         s->building = false;

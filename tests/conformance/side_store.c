@@ -67,8 +67,8 @@ static akv_write_options store_writing(const store_side *s, unsigned space, cons
 static void store_open_spaces(store_side *s)
 {
     for (unsigned i = 1; i < store_spaces_n(s); i++)
-        OK(s->base.r, akv_keyspace_open(s->db, store_space_names[i], AKV_KEYSPACE_CREATE,
-                                        &s->spaces[i]));
+        OK(s->base.r,
+           akv_keyspace_open(s->db, store_space_names[i], AKV_KEYSPACE_CREATE, &s->spaces[i]));
 }
 
 static void store_open_feed(store_side *s)
@@ -183,7 +183,7 @@ static void store_stream_write(store_side *s, const akvc_step *step)
 {
     akv_write_options opt  = store_writing(s, step->space, &step->op);
     const char       *data = step->op.value.data;
-    size_t            len  = step->op.value.len, cut = step->len < len ? step->len : len;
+    size_t            len = step->op.value.len, cut = step->len < len ? step->len : len;
     akv_stream       *stream;
 
     OK(s->base.r, akv_stream_create(s->db, step->op.key, step->append, &opt, &stream));
@@ -199,12 +199,12 @@ static void store_stream_write(store_side *s, const akvc_step *step)
 
 static void store_note_version(store_side *s, const akvc_step *step)
 {
-    akv_read_options opt    = AKV_READ_OPTIONS_INIT;
-    akv_value        value  = AKV_VALUE_INIT;
+    akv_read_options opt   = AKV_READ_OPTIONS_INIT;
+    akv_value        value = AKV_VALUE_INIT;
     akv_status       status;
 
-    opt.keyspace = s->spaces[step->space];
-    status       = akv_get(s->db, step->op.key, &opt, &value);
+    opt.keyspace         = s->spaces[step->space];
+    status               = akv_get(s->db, step->op.key, &opt, &value);
     s->noted[step->slot] = value.version;
     akv_value_release(&value);
     store_say_status(s, status);
@@ -395,8 +395,8 @@ static void store_dump_of(store_side *s, akv *db, akv_keyspace *const spaces[AKV
 
 static void store_checkpoint(store_side *s)
 {
-    akvc_run        *r   = s->base.r;
-    akv_open_options opt = akvc_options(r);
+    akvc_run        *r                   = s->base.r;
+    akv_open_options opt                 = akvc_options(r);
     akv_keyspace    *spaces[AKVC_SPACES] = {NULL};
     akv             *copy;
 
@@ -428,8 +428,8 @@ static void store_drop_space(store_side *s, unsigned space)
     store_drop_views(s);
     akv_keyspace_close(s->spaces[space]);
     OK(s->base.r, akv_keyspace_drop(s->db, store_space_names[space]));
-    OK(s->base.r, akv_keyspace_open(s->db, store_space_names[space], AKV_KEYSPACE_CREATE,
-                                    &s->spaces[space]));
+    OK(s->base.r,
+       akv_keyspace_open(s->db, store_space_names[space], AKV_KEYSPACE_CREATE, &s->spaces[space]));
 }
 
 static void store_upkeep(store_side *s)
@@ -514,9 +514,9 @@ static void store_load_replica(store_side *s)
         opt.read.keyspace = s->spaces[i];
         OK(s->base.r, akv_scan(s->db, &opt, &iter));
         while (akv_iter_next(iter) == AKV_OK) {
-            const akv_value *value  = akv_iter_item(iter);
-            akvc_record      record = {akv_iter_key(iter), akv_iter_value(iter), value->expiry_ms,
-                                       0, value->encoding};
+            const akv_value *value = akv_iter_item(iter);
+            akvc_record record     = {akv_iter_key(iter), akv_iter_value(iter), value->expiry_ms, 0,
+                                      value->encoding};
 
             akvc_map_put(s->base.r, &s->replica[i], &record);
         }

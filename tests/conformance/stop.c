@@ -219,8 +219,8 @@ static void stop_from_another_thread(akvc_run *r)
 const akvc_case akvc_stop_cases[] = {
     {"deadline: past ones are AKV_TIMEOUT in every call, and nothing is done", AKV_CAP_READ, 0,
      stop_by_deadline},
-    {"cancel: triggered tokens are AKV_CANCELLED in every call, and nothing is done",
-     AKV_CAP_READ, 0, stop_by_token},
+    {"cancel: triggered tokens are AKV_CANCELLED in every call, and nothing is done", AKV_CAP_READ,
+     0, stop_by_token},
     {"deadline, cancel: what has not come about changes nothing", AKV_CAP_READ, 0, stop_not_yet},
     {"cancel: a scan under way stops, on no entry", AKV_CAP_READ, 0, stop_a_scan},
     {"cancel: from another thread", AKV_CAP_READ, 0, stop_from_another_thread},

@@ -59,11 +59,11 @@ int akvc_compare(akv_slice a, akv_slice b)
 static const char *store_read_all_ways(akv *db, const akv_read_options *opt, akv_slice key,
                                        akv_status status, akv_slice value)
 {
-    akv_value  borrowed = AKV_VALUE_INIT, many = AKV_VALUE_INIT;
-    akv_buffer copy   = AKV_BUFFER_INIT;
-    akv_status one    = AKV_OK;
-    size_t     len    = 99;
-    char      *into   = malloc(value.len + 1);
+    akv_value   borrowed = AKV_VALUE_INIT, many = AKV_VALUE_INIT;
+    akv_buffer  copy   = AKV_BUFFER_INIT;
+    akv_status  one    = AKV_OK;
+    size_t      len    = 99;
+    char       *into   = malloc(value.len + 1);
     const char *failed = NULL;
 
     if (!into)
@@ -252,8 +252,8 @@ akv *akvc_filled(akvc_run *r, const char *pairs)
         const char *equals = strchr(at, '=');
         size_t      len    = strcspn(equals, " ");
 
-        OK(r, akv_put(db, akv_bytes(at, (size_t)(equals - at)), akv_bytes(equals + 1, len - 1),
-                      NULL));
+        OK(r,
+           akv_put(db, akv_bytes(at, (size_t)(equals - at)), akv_bytes(equals + 1, len - 1), NULL));
         at = equals + len + strspn(equals + len, " ");
     }
     akvc_fill(r, db, NULL, 0);

@@ -47,8 +47,8 @@ static void stream_reads_large(akvc_run *r)
 {
     size_t      size  = r->max_value < (1u << 20) ? (size_t)r->max_value : (1u << 20) + 11;
     uint8_t    *bytes = malloc(size), *piece = malloc(70000);
-    akv        *db    = akvc_new(r);
-    akvc_pair   pair  = {akv_str("big"), akv_bytes(bytes, size)};
+    akv        *db   = akvc_new(r);
+    akvc_pair   pair = {akv_str("big"), akv_bytes(bytes, size)};
     akv_stream *stream;
 
     CHECK(r, bytes && piece);
@@ -260,7 +260,6 @@ const akvc_case akvc_stream_cases[] = {
     {"stream: append begins with what is stored", STREAM_CAPS, 0, stream_appends},
     {"stream: writes large values in pieces", STREAM_CAPS, 0, stream_large},
     {"stream: a writer's options hold at its commit", STREAM_CAPS, 0, stream_options},
-    {"stream: readers do not write, writers do not read", STREAM_CAPS, 0,
-     stream_of_the_other_kind},
+    {"stream: readers do not write, writers do not read", STREAM_CAPS, 0, stream_of_the_other_kind},
     {NULL, 0, 0, NULL},
 };

@@ -10,11 +10,13 @@
 #include <unistd.h>
 
 static const akvc_case *const suite_groups[] = {
-    akvc_open_cases,      akvc_read_cases,      akvc_scan_cases,    akvc_build_cases,
-    akvc_write_cases,     akvc_condition_cases, akvc_batch_cases,   akvc_snapshot_cases,
-    akvc_expiry_cases,    akvc_range_cases,     akvc_merge_cases,   akvc_keyspace_cases,
-    akvc_stream_cases,    akvc_changes_cases,   akvc_txn_cases,     akvc_upkeep_cases,
-    akvc_misuse_cases,    akvc_stop_cases,      akvc_threads_cases, akvc_random_cases,
+    akvc_open_cases,    akvc_read_cases,     akvc_scan_cases,
+    akvc_build_cases,   akvc_write_cases,    akvc_condition_cases,
+    akvc_batch_cases,   akvc_snapshot_cases, akvc_expiry_cases,
+    akvc_range_cases,   akvc_merge_cases,    akvc_keyspace_cases,
+    akvc_stream_cases,  akvc_changes_cases,  akvc_txn_cases,
+    akvc_upkeep_cases,  akvc_misuse_cases,   akvc_stop_cases,
+    akvc_threads_cases, akvc_random_cases,   NULL,
 };
 
 /* splitmix64 */
@@ -254,7 +256,7 @@ int akv_conformance_run(const akv_conformance_options *opt)
                                                       : "in memory",
                r->seed, r->opt.steps);
     suite_run_required(r);
-    for (size_t i = 0; i < sizeof suite_groups / sizeof *suite_groups; i++)
+    for (size_t i = 0; suite_groups[i]; i++)
         for (const akvc_case *c = suite_groups[i]; c->name; c++)
             if (!r->opt.only || strstr(c->name, r->opt.only))
                 suite_run_case(r, c);

@@ -108,8 +108,8 @@ static void threads_write_batches(threads_member *m)
         if (!threads_ok(m, "batch_new", akv_batch_new(db, &batch)))
             break;
         snprintf(value, sizeof value, "%u", i);
-        for (char c = 'a'; c <= 'c'; c++) {
-            snprintf(key, sizeof key, "%u%c", m->id, c);
+        for (const char *c = "abc"; *c; c++) {
+            snprintf(key, sizeof key, "%u%c", m->id, *c);
             threads_ok(m, "batch_put", akv_batch_put(batch, akv_str(key), akv_str(value), NULL));
         }
         threads_ok(m, "write", akv_write(db, batch, NULL));
@@ -397,8 +397,7 @@ static void threads_write_anything(threads_member *m)
             if (i % 50 == 0)
                 threads_ok(m, "compact", akv_compact(db, NULL));
             break;
-        default:
-            threads_ok(m, "put", akv_put(db, akv_str(key), akv_str(key), lives ? &ttl : NULL));
+        default: threads_ok(m, "put", akv_put(db, akv_str(key), akv_str(key), lives ? &ttl : NULL));
         }
     }
     threads_done_writing(m);
@@ -467,8 +466,7 @@ static void threads_follow(threads_member *m)
 {
     unsigned     next[2] = {0, 0}, seen = 0;
     akv_changes *changes;
-    bool         open =
-        threads_ok(m, "changes_open", akv_changes_open(m->team->db, akv_str(""), &changes));
+    bool open = threads_ok(m, "changes_open", akv_changes_open(m->team->db, akv_str(""), &changes));
 
     atomic_store(&m->team->published, 1);
     if (!open)

@@ -91,9 +91,9 @@ static void txn_reads_a_snapshot(akvc_run *r)
  * commit may still succeed. */
 static void txn_race(akvc_run *r, const char *looks, const char *other, bool wins)
 {
-    akv       *db  = akvc_filled(r, "a=1 b=2");
-    akv_txn   *txn = txn_begin(r, db);
-    akv_buffer got = AKV_BUFFER_INIT;
+    akv       *db     = akvc_filled(r, "a=1 b=2");
+    akv_txn   *txn    = txn_begin(r, db);
+    akv_buffer got    = AKV_BUFFER_INIT;
     char       key[2] = {other[1], '\0'};
 
     CHECK(r, akv_txn_get(txn, akv_str(looks), NULL, &got) >= 0);
@@ -295,8 +295,7 @@ static void txn_options(akvc_run *r)
     CHECK(r, result.durability <= AKV_REACHED_DEVICE);
     HOLDS(r, db, NULL, "a=1 b=2 c=3");
     OK(r, akv_get(db, akv_str("c"), NULL, &value));
-    CHECK(r, value.encoding ==
-                 (r->caps & AKV_CAP_ENCODING ? AKV_ENCODING_JSON : AKV_ENCODING_RAW));
+    CHECK(r, value.encoding == (r->caps & AKV_CAP_ENCODING ? AKV_ENCODING_JSON : AKV_ENCODING_RAW));
     akv_value_release(&value);
     akvc_close(r, db);
 }
@@ -336,16 +335,15 @@ const akvc_case akvc_txn_cases[] = {
     {"txn: reads its own writes and commits them as one", TXN_CAPS, 0, txn_commits},
     {"txn: abort leaves the store as it was", TXN_CAPS, 0, txn_aborts},
     {"txn: reads the store as it was at its begin", TXN_CAPS, 0, txn_reads_a_snapshot},
-    {"txn: conflicts when a key that it read, or missed, has changed", TXN_CAPS, 0,
-     txn_conflicts},
+    {"txn: conflicts when a key that it read, or missed, has changed", TXN_CAPS, 0, txn_conflicts},
     {"txn: conflicts though the value is the same again", TXN_CAPS, 0, txn_aba},
     {"txn: a write without a read conflicts with nothing", TXN_CAPS, 0, txn_blind_writes_win},
     {"txn: of two increments one is told", TXN_CAPS, 0, txn_two_increments},
     {"txn: scans show own writes over the snapshot", TXN_CAPS | AKV_CAP_ORDERED, 0, txn_scans},
     {"txn: scans turn round anywhere, and seek", TXN_CAPS | AKV_CAP_ORDERED, 0,
      txn_scans_both_ways},
-    {"txn: what a scan returned is checked, what others add is not",
-     TXN_CAPS | AKV_CAP_ORDERED, 0, txn_scan_is_a_read},
+    {"txn: what a scan returned is checked, what others add is not", TXN_CAPS | AKV_CAP_ORDERED, 0,
+     txn_scan_is_a_read},
     {"txn: conditions, tags and results", TXN_CAPS | AKV_CAP_CONDITION, 0, txn_options},
     {"txn: over several key spaces", TXN_CAPS | AKV_CAP_KEYSPACES, 0, txn_over_keyspaces},
     {NULL, 0, 0, NULL},

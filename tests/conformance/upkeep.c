@@ -123,8 +123,8 @@ static akv *upkeep_big(akvc_run *r)
 
 static void upkeep_verify(akvc_run *r)
 {
-    akv            *db = upkeep_big(r);
-    upkeep_progress p  = {0, 0, 0, false, 0};
+    akv            *db  = upkeep_big(r);
+    upkeep_progress p   = {0, 0, 0, false, 0};
     akv_job_options job = AKV_JOB_OPTIONS_INIT;
 
     job.progress = upkeep_told;
@@ -268,8 +268,7 @@ static void upkeep_stats_formats(akvc_run *r)
     for (size_t i = 0; i < n; i++) {
         stat = akv_stats_at(stats, i);
         CHECK(r, stat->name && stat->unit && stat->help && stat->help[0]);
-        CHECK(r, strspn(stat->name, "abcdefghijklmnopqrstuvwxyz0123456789_") ==
-                     strlen(stat->name));
+        CHECK(r, strspn(stat->name, "abcdefghijklmnopqrstuvwxyz0123456789_") == strlen(stat->name));
         CHECK(r, akv_stats_find(stats, stat->name) == stat); /* names are unique */
     }
     stat = akv_stats_find(stats, "engine");
@@ -339,8 +338,8 @@ static void upkeep_open_damaged(akvc_run *r, const char *path, const char *pairs
     }
     status = akv_verify(db, NULL);
     if (status == AKV_OK && strcmp(akvc_contents(r, db, NULL), pairs) != 0)
-        akvc_fail(r, __FILE__, __LINE__, "%s %zu: it opens, verifies, and holds \"%.200s\"",
-                  damage, at, (const char *)r->text.data);
+        akvc_fail(r, __FILE__, __LINE__, "%s %zu: it opens, verifies, and holds \"%.200s\"", damage,
+                  at, (const char *)r->text.data);
     CHECK(r, status == AKV_OK || status == AKV_CORRUPT || status == AKV_VERSION ||
                  status == AKV_UNSUPPORTED);
     akvc_close(r, db);
@@ -391,8 +390,8 @@ const akvc_case akvc_upkeep_cases[] = {
      AKV_CAP_CHECKPOINT | AKV_CAP_WRITE | AKV_CAP_KEYSPACES, AKVC_NEEDS_PATH,
      upkeep_checkpoint_of_all},
     {"verify: a healthy store is AKV_OK; progress may cancel", AKV_CAP_READ, 0, upkeep_verify},
-    {"verify: damage is told from health, everywhere in the file", AKV_CAP_READ,
-     AKVC_NEEDS_REOPEN, upkeep_damage},
+    {"verify: damage is told from health, everywhere in the file", AKV_CAP_READ, AKVC_NEEDS_REOPEN,
+     upkeep_damage},
     {"compact: changes no answer", AKV_CAP_WRITE, 0, upkeep_compact},
     {"work: without threads, ends with AKV_END", AKV_CAP_READ, 0, upkeep_work},
     {"scrub: starts, stops, and ends with the handle", AKV_CAP_READ, 0, upkeep_scrub},

@@ -70,9 +70,9 @@ static void write_arguments_are_borrowed(akvc_run *r)
 /* What a read lent stays as it was until it is given back. */
 static void write_leaves_borrowed_values(akvc_run *r)
 {
-    akv       *db = akvc_filled(r, "a=first b=second");
-    akv_value  a = AKV_VALUE_INIT, b = AKV_VALUE_INIT, again = AKV_VALUE_INIT;
-    char       text[32];
+    akv      *db = akvc_filled(r, "a=first b=second");
+    akv_value a = AKV_VALUE_INIT, b = AKV_VALUE_INIT, again = AKV_VALUE_INIT;
+    char      text[32];
 
     OK(r, akv_get(db, akv_str("a"), NULL, &a));
     OK(r, akv_get(db, akv_str("b"), NULL, &b));
@@ -151,7 +151,8 @@ static void write_failed_leaves_all(akvc_run *r)
     akv_write_options opt = AKV_WRITE_OPTIONS_INIT;
 
     if (r->max_value < SIZE_MAX)
-        WANT(r, AKV_TOO_BIG, akv_put(db, akv_str("a"), akv_bytes("", (size_t)r->max_value + 1), NULL));
+        WANT(r, AKV_TOO_BIG,
+             akv_put(db, akv_str("a"), akv_bytes("", (size_t)r->max_value + 1), NULL));
     opt.deadline_ns = 1;
     WANT(r, AKV_TIMEOUT, akv_put(db, akv_str("a"), akv_str("2"), &opt));
     WANT(r, AKV_TIMEOUT, akv_delete(db, akv_str("a"), &opt));

@@ -237,7 +237,7 @@ static void kill_clear(const kill_run *run)
 static void kill_rounds(kill_run *run)
 {
     unsigned    rounds = KILL_ROUNDS * kill_number("ANYKV_SCALE", 1), most = 0;
-    const char *why = "the child could not be started, or failed by itself";
+    const char *why  = "the child could not be started, or failed by itself";
     bool        fine = true;
 
     for (unsigned i = 0; i < rounds && fine; i++) {
