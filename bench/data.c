@@ -63,7 +63,8 @@ static size_t data_lookup_key(char *to, uint64_t v, char tag)
     else if (v % 3 == 1)
         n = sprintf(to, "host%c%llu.%s", tag, (unsigned long long)v + 1000000, zones[r & 3]);
     else
-        n = sprintf(to, "%c%llu.customer-%u.%s", tag, (unsigned long long)v, r % 10000, zones[r & 3]);
+        n = sprintf(to, "%c%llu.customer-%u.%s", tag, (unsigned long long)v, r % 10000,
+                    zones[r & 3]);
     while (n < 17)
         to[n++] = '.';
     return (size_t)n > 31 ? 31 : (size_t)n;

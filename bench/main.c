@@ -28,7 +28,8 @@ uint64_t bench_now_ns(void)
 }
 
 /* Call back with the path of each file in a folder; the folders are flat. */
-static void main_each_file(const char *folder, void (*each)(const char *path, void *user), void *user)
+static void main_each_file(const char *folder, void (*each)(const char *path, void *user),
+                           void       *user)
 {
     DIR           *dir = opendir(folder);
     struct dirent *e;
@@ -92,11 +93,11 @@ static const char main_usage[] =
 int main(int argc, char **argv)
 {
     static const struct option longs[] = {
-        {"suite", required_argument, NULL, 's'},  {"n", required_argument, NULL, 'n'},
+        {"suite", required_argument, NULL, 's'},   {"n", required_argument, NULL, 'n'},
         {"objects", required_argument, NULL, 'o'}, {"value-len", required_argument, NULL, 'v'},
         {"rounds", required_argument, NULL, 'r'},  {"json", required_argument, NULL, 'j'},
         {"svg", required_argument, NULL, 'g'},     {NULL, 0, NULL, 0}};
-    bench_options opt = {.n = 1000000, .objects_n = 50000, .value_len = 100, .rounds = 5};
+    bench_options opt  = {.n = 1000000, .objects_n = 50000, .value_len = 100, .rounds = 5};
     const char   *json = NULL, *svg = NULL, *tmp = getenv("TMPDIR");
     char          folder[4096];
     int           c;

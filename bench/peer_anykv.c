@@ -41,7 +41,8 @@ static int fused_build(const char *folder, const bench_data *data)
     for (size_t i = 0; i < data->objects_n; i++)
         anykv_check(akv_fused_add_object(w, anykv_slice(data->objects[i]), &id), "add_object");
     for (size_t i = 0; i < data->n; i++)
-        anykv_check(akv_fused_add_key(w, anykv_slice(data->keys[i]), data->object_of[i]), "add_key");
+        anykv_check(akv_fused_add_key(w, anykv_slice(data->keys[i]), data->object_of[i]),
+                    "add_key");
     anykv_check(akv_fused_build(w, anykv_path(folder), NULL), "build");
     akv_fused_writer_free(w);
     return 0;

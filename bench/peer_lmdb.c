@@ -32,7 +32,7 @@ static MDB_val lmdb_val(bench_bytes b)
 static lmdb_store *lmdb_begin(const char *folder, unsigned env_flags, unsigned txn_flags,
                               bool shared)
 {
-    lmdb_store *s = calloc(1, sizeof *s);
+    lmdb_store *s      = calloc(1, sizeof *s);
     unsigned    create = txn_flags & MDB_RDONLY ? 0 : MDB_CREATE;
 
     if (!s)
@@ -137,8 +137,8 @@ static int lmdb_object(lmdb_store *s, MDB_val *value)
 
 static int lmdb_get(void *store, bench_bytes key, bench_bytes *value_out)
 {
-    lmdb_store *s = store;
-    MDB_val     k = lmdb_val(key), v;
+    lmdb_store *s  = store;
+    MDB_val     k  = lmdb_val(key), v;
     int         rc = mdb_get(s->txn, s->keys, &k, &v);
 
     if (rc == 0 && s->shared)

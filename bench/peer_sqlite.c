@@ -75,9 +75,9 @@ static int sqlite_open(const char *folder, void **store_out)
     sqlite3_prepare_v2(s->db,
                        "SELECT o.value FROM keys k JOIN objects o ON o.id = k.id WHERE k.key = ?",
                        -1, &s->get, NULL);
-    sqlite3_prepare_v2(s->db,
-                       "SELECT k.key, o.value FROM keys k JOIN objects o ON o.id = k.id ORDER BY k.key",
-                       -1, &s->scan, NULL);
+    sqlite3_prepare_v2(
+        s->db, "SELECT k.key, o.value FROM keys k JOIN objects o ON o.id = k.id ORDER BY k.key", -1,
+        &s->scan, NULL);
     *store_out = s;
     return 0;
 }

@@ -62,8 +62,8 @@ static void report_row(const bench_figure *f)
         report_time(p50, sizeof p50, f->p50_ns);
         report_time(p99, sizeof p99, f->p99_ns);
     }
-    printf("| %-15s | %-22s | %10s | %10s | %9s | %9s | %6.2f |\n", f->workload, f->peer, each, rate,
-           p50, p99, report_ratio(f));
+    printf("| %-15s | %-22s | %10s | %10s | %9s | %9s | %6.2f |\n", f->workload, f->peer, each,
+           rate, p50, p99, report_ratio(f));
 }
 
 static void report_table(const bench_options *opt)
@@ -131,8 +131,7 @@ static void report_json(const bench_options *opt, const char *path)
 
 static int chart_group_title(FILE *out, const bench_figure *f, int y)
 {
-    fprintf(out,
-            "<text x=\"12\" y=\"%d\" font-weight=\"bold\">%s: %s</text>\n", y + 16, f->suite,
+    fprintf(out, "<text x=\"12\" y=\"%d\" font-weight=\"bold\">%s: %s</text>\n", y + 16, f->suite,
             f->workload);
     return y + 24;
 }
@@ -140,7 +139,7 @@ static int chart_group_title(FILE *out, const bench_figure *f, int y)
 static int chart_bar(FILE *out, const bench_figure *f, int y)
 {
     double ratio = report_ratio(f), width = (ratio < CHART_CUT ? ratio : CHART_CUT) / CHART_CUT;
-    bool   ours  = strncmp(f->peer, "anykv", 5) == 0;
+    bool   ours = strncmp(f->peer, "anykv", 5) == 0;
     char   each[32];
 
     if (f->bytes > 0)
@@ -149,8 +148,8 @@ static int chart_bar(FILE *out, const bench_figure *f, int y)
         report_time(each, sizeof each, f->ns);
     fprintf(out, "<text x=\"%d\" y=\"%d\" text-anchor=\"end\">%s</text>", CHART_LEFT - 8, y + 11,
             f->peer);
-    fprintf(out, "<rect x=\"%d\" y=\"%d\" width=\"%.1f\" height=\"%d\" fill=\"%s\"/>", CHART_LEFT, y,
-            width * CHART_WIDTH, CHART_BAR - 2, ours ? "#0b7285" : "#adb5bd");
+    fprintf(out, "<rect x=\"%d\" y=\"%d\" width=\"%.1f\" height=\"%d\" fill=\"%s\"/>", CHART_LEFT,
+            y, width * CHART_WIDTH, CHART_BAR - 2, ours ? "#0b7285" : "#adb5bd");
     fprintf(out, "<text x=\"%.1f\" y=\"%d\">%s, %.2f times%s</text>\n",
             CHART_LEFT + width * CHART_WIDTH + 6, y + 11, each, ratio,
             ratio > CHART_CUT ? " (bar cut)" : "");

@@ -16,9 +16,9 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#define SUITES_PEERS_MAX 8
+#define SUITES_PEERS_MAX  8
 #define SUITES_ROUNDS_MAX 31
-#define SUITES_BATCH 64
+#define SUITES_BATCH      64
 
 typedef struct suites_run {
     const bench_options *opt;
@@ -207,13 +207,14 @@ static void suites_step_run(suites_run *runs, size_t peers_n, const suites_step 
         }
     }
     for (size_t p = 0; p < peers_n; p++) {
-        bench_figure f = {.suite = runs[p].suite, .workload = step->name, .peer = runs[p].peer->name};
+        bench_figure f = {
+            .suite = runs[p].suite, .workload = step->name, .peer = runs[p].peer->name};
 
         if (!suites_can(runs[p].peer, step))
             continue;
         if (step->latency) {
             suites_latency(&runs[p], strcmp(step->latency, "keys") == 0 ? runs[p].data->keys
-                                                                      : runs[p].data->missing);
+                                                                        : runs[p].data->missing);
             f.p50_ns = runs[p].p50_ns;
             f.p99_ns = runs[p].p99_ns;
         }
@@ -244,19 +245,18 @@ static void suites_size(suites_run *runs, size_t peers_n)
 
 void bench_suite_lookup(const bench_options *opt)
 {
-    static const bench_peer *const peers[] = {&bench_fused_native, &bench_fused_shared,
-                                              &bench_cdb_inline,   &bench_cdb_shared,
-                                              &bench_lmdb_inline,  &bench_lmdb_shared,
-                                              &bench_sqlite};
-    static const suites_step       build   = {"build", suites_build, NULL};
-    static const suites_step       opening = {"open", suites_open, NULL};
-    static const suites_step       reads[] = {{"get, present", suites_get, "keys"},
-                                              {"get, missing", suites_miss, "missing"},
-                                              {"get_many of 64", suites_get_many, NULL},
-                                              {"scan, in order", suites_scan, NULL}};
-    suites_run                     runs[sizeof peers / sizeof peers[0]];
-    size_t                         n    = sizeof peers / sizeof peers[0];
-    bench_data                    *data = bench_data_lookup(opt->n, opt->objects_n);
+    static const bench_peer *const peers[] = {
+        &bench_fused_native, &bench_fused_shared, &bench_cdb_inline, &bench_cdb_shared,
+        &bench_lmdb_inline,  &bench_lmdb_shared,  &bench_sqlite};
+    static const suites_step build   = {"build", suites_build, NULL};
+    static const suites_step opening = {"open", suites_open, NULL};
+    static const suites_step reads[] = {{"get, present", suites_get, "keys"},
+                                        {"get, missing", suites_miss, "missing"},
+                                        {"get_many of 64", suites_get_many, NULL},
+                                        {"scan, in order", suites_scan, NULL}};
+    suites_run               runs[sizeof peers / sizeof peers[0]];
+    size_t                   n    = sizeof peers / sizeof peers[0];
+    bench_data              *data = bench_data_lookup(opt->n, opt->objects_n);
 
     suites_runs(runs, opt, "lookup", data, peers, n);
     suites_step_run(runs, n, &build);

@@ -31,15 +31,15 @@
     } while (0)
 #define assert_ok(call) assert_status(AKV_OK, call)
 /* The last error's text must hold `part`. */
-#define assert_error_has(part)                                                      \
-    do {                                                                            \
-        if (!strstr(akvi_pending_error()->text, (part)))                            \
-            fail_msg("error '%s' lacks '%s'", akvi_pending_error()->text, (part));  \
+#define assert_error_has(part)                                                     \
+    do {                                                                           \
+        if (!strstr(akvi_pending_error()->text, (part)))                           \
+            fail_msg("error '%s' lacks '%s'", akvi_pending_error()->text, (part)); \
     } while (0)
-#define assert_slice(slice, text)                                           \
-    do {                                                                    \
-        akv_slice akvt_s = (slice);                                         \
-        assert_int_equal(akvt_s.len, strlen(text));                         \
+#define assert_slice(slice, text)                                                \
+    do {                                                                         \
+        akv_slice akvt_s = (slice);                                              \
+        assert_int_equal(akvt_s.len, strlen(text));                              \
         assert_memory_equal(akvt_s.data ? akvt_s.data : "", (text), akvt_s.len); \
     } while (0)
 

@@ -70,7 +70,7 @@
 #define AKV_VERSION_TEXT  "0.1.0"
 
 #if defined(__GNUC__)
-#define AKV_API __attribute__((visibility("default")))
+#define AKV_API               __attribute__((visibility("default")))
 #define AKV_PRINTF(fmt, args) __attribute__((format(printf, fmt, args)))
 #else
 #define AKV_API
@@ -122,7 +122,10 @@ typedef struct akv_buffer {
     size_t               cap; /* bytes there is room for */
     const akv_allocator *allocator;
 } akv_buffer;
-#define AKV_BUFFER_INIT {NULL, 0, 0, NULL}
+#define AKV_BUFFER_INIT  \
+    {                    \
+        NULL, 0, 0, NULL \
+    }
 
 AKV_API void akv_buffer_free(akv_buffer *buffer); /* takes NULL; leaves it empty */
 
@@ -174,30 +177,30 @@ AKV_API const akv_error *akv_last_error(void);
 
 /* What a handle can do. AKV_CAP_READ is get, exists, get_many, count and
  * iteration over keys. Others are named after their calls. */
-#define AKV_CAP_READ          (UINT64_C(1) << 0)
-#define AKV_CAP_WRITE         (UINT64_C(1) << 1)  /* put, delete */
-#define AKV_CAP_BUILD         (UINT64_C(1) << 2)  /* put and delete until akv_finish */
-#define AKV_CAP_ORDERED       (UINT64_C(1) << 3)  /* scans both ways, bounds */
-#define AKV_CAP_BATCH         (UINT64_C(1) << 4)  /* atomic akv_write */
-#define AKV_CAP_CONDITION     (UINT64_C(1) << 5)  /* IF_ABSENT, IF_PRESENT, IF_VALUE */
-#define AKV_CAP_VERSION       (UINT64_C(1) << 6)  /* versions on values, IF_VERSION */
-#define AKV_CAP_SNAPSHOT      (UINT64_C(1) << 7)
-#define AKV_CAP_CHECKPOINT    (UINT64_C(1) << 8)
-#define AKV_CAP_TTL           (UINT64_C(1) << 9)  /* expiry, akv_expire, akv_persist */
-#define AKV_CAP_TXN           (UINT64_C(1) << 10) /* optimistic transactions */
-#define AKV_CAP_DELETE_RANGE  (UINT64_C(1) << 11)
-#define AKV_CAP_MERGE         (UINT64_C(1) << 12)
-#define AKV_CAP_KEYSPACES     (UINT64_C(1) << 13)
-#define AKV_CAP_STREAM_READ   (UINT64_C(1) << 14)
-#define AKV_CAP_STREAM_WRITE  (UINT64_C(1) << 15)
-#define AKV_CAP_CHANGES       (UINT64_C(1) << 16) /* change feed */
-#define AKV_CAP_DOCUMENTS     (UINT64_C(1) << 17) /* by the engine's own header */
-#define AKV_CAP_ENCRYPTION    (UINT64_C(1) << 18)
-#define AKV_CAP_SHARED_READ   (UINT64_C(1) << 19) /* readers in other processes */
-#define AKV_CAP_REMOTE        (UINT64_C(1) << 20)
-#define AKV_CAP_DURABLE       (UINT64_C(1) << 21) /* contract 6 */
-#define AKV_CAP_ENCODING      (UINT64_C(1) << 22) /* keeps akv_encoding tags */
-#define AKV_CAP_ALL           ((UINT64_C(1) << 23) - 1)
+#define AKV_CAP_READ         (UINT64_C(1) << 0)
+#define AKV_CAP_WRITE        (UINT64_C(1) << 1) /* put, delete */
+#define AKV_CAP_BUILD        (UINT64_C(1) << 2) /* put and delete until akv_finish */
+#define AKV_CAP_ORDERED      (UINT64_C(1) << 3) /* scans both ways, bounds */
+#define AKV_CAP_BATCH        (UINT64_C(1) << 4) /* atomic akv_write */
+#define AKV_CAP_CONDITION    (UINT64_C(1) << 5) /* IF_ABSENT, IF_PRESENT, IF_VALUE */
+#define AKV_CAP_VERSION      (UINT64_C(1) << 6) /* versions on values, IF_VERSION */
+#define AKV_CAP_SNAPSHOT     (UINT64_C(1) << 7)
+#define AKV_CAP_CHECKPOINT   (UINT64_C(1) << 8)
+#define AKV_CAP_TTL          (UINT64_C(1) << 9)  /* expiry, akv_expire, akv_persist */
+#define AKV_CAP_TXN          (UINT64_C(1) << 10) /* optimistic transactions */
+#define AKV_CAP_DELETE_RANGE (UINT64_C(1) << 11)
+#define AKV_CAP_MERGE        (UINT64_C(1) << 12)
+#define AKV_CAP_KEYSPACES    (UINT64_C(1) << 13)
+#define AKV_CAP_STREAM_READ  (UINT64_C(1) << 14)
+#define AKV_CAP_STREAM_WRITE (UINT64_C(1) << 15)
+#define AKV_CAP_CHANGES      (UINT64_C(1) << 16) /* change feed */
+#define AKV_CAP_DOCUMENTS    (UINT64_C(1) << 17) /* by the engine's own header */
+#define AKV_CAP_ENCRYPTION   (UINT64_C(1) << 18)
+#define AKV_CAP_SHARED_READ  (UINT64_C(1) << 19) /* readers in other processes */
+#define AKV_CAP_REMOTE       (UINT64_C(1) << 20)
+#define AKV_CAP_DURABLE      (UINT64_C(1) << 21) /* contract 6 */
+#define AKV_CAP_ENCODING     (UINT64_C(1) << 22) /* keeps akv_encoding tags */
+#define AKV_CAP_ALL          ((UINT64_C(1) << 23) - 1)
 
 /* "ordered" and the like for one bit; NULL for none or several. Static. */
 AKV_API const char *akv_capability_name(uint64_t bit);
@@ -245,7 +248,10 @@ typedef struct akv_read_options {
     uint64_t            deadline_ns;
     const akv_cancel   *cancel;
 } akv_read_options;
-#define AKV_READ_OPTIONS_INIT {sizeof(akv_read_options), 0, 0, NULL, NULL, 0, NULL}
+#define AKV_READ_OPTIONS_INIT                               \
+    {                                                       \
+        sizeof(akv_read_options), 0, 0, NULL, NULL, 0, NULL \
+    }
 
 /* What a value's bytes are. The library keeps the tag, nothing more. */
 typedef enum akv_encoding {
@@ -272,7 +278,10 @@ typedef struct akv_value {
     void           *pin; /* the engine's; NULL when nothing is pinned */
     akv            *db;  /* NULL when nothing needs releasing */
 } akv_value;
-#define AKV_VALUE_INIT {NULL, 0, {{0}}, 0, 0, 0, NULL, NULL}
+#define AKV_VALUE_INIT                      \
+    {                                       \
+        NULL, 0, {{0}}, 0, 0, 0, NULL, NULL \
+    }
 
 /* Borrow the value of `key`. AKV_OK or AKV_ABSENT. */
 AKV_API akv_status akv_get(akv *db, akv_slice key, const akv_read_options *opt,
@@ -284,8 +293,8 @@ AKV_API void akv_values_release(akv_value *values, size_t n);
 
 /* Copy the value into the caller's `cap` bytes. *len_out is the value's whole
  * length, also when it does not fit: then AKV_TOO_BIG, and nothing is copied. */
-AKV_API akv_status akv_get_into(akv *db, akv_slice key, const akv_read_options *opt,
-                                void *buf, size_t cap, size_t *len_out);
+AKV_API akv_status akv_get_into(akv *db, akv_slice key, const akv_read_options *opt, void *buf,
+                                size_t cap, size_t *len_out);
 
 /* Copy the value into a buffer that grows as needed. */
 AKV_API akv_status akv_get_copy(akv *db, akv_slice key, const akv_read_options *opt,
@@ -327,8 +336,10 @@ typedef struct akv_scan_options {
     uint64_t         limit;  /* 0: none. Counts the entries that moves return */
     akv_read_options read;
 } akv_scan_options;
-#define AKV_SCAN_OPTIONS_INIT \
-    {sizeof(akv_scan_options), 0, 0, {NULL, 0}, {NULL, 0}, {NULL, 0}, 0, AKV_READ_OPTIONS_INIT}
+#define AKV_SCAN_OPTIONS_INIT                                                                     \
+    {                                                                                             \
+        sizeof(akv_scan_options), 0, 0, {NULL, 0}, {NULL, 0}, {NULL, 0}, 0, AKV_READ_OPTIONS_INIT \
+    }
 
 /* Open an iterator over the keys that meet all of the bounds, in key order
  * (engines without AKV_CAP_ORDERED: in an order of their own, forward only,
@@ -410,8 +421,10 @@ typedef struct akv_write_options {
     const akv_cancel   *cancel;
     akv_write_result   *result_out; /* NULL: not wanted */
 } akv_write_options;
-#define AKV_WRITE_OPTIONS_INIT \
-    {sizeof(akv_write_options), 0, 0, {NULL, 0}, {{0}}, 0, 0, 0, NULL, 0, NULL, NULL}
+#define AKV_WRITE_OPTIONS_INIT                                                          \
+    {                                                                                   \
+        sizeof(akv_write_options), 0, 0, {NULL, 0}, {{0}}, 0, 0, 0, NULL, 0, NULL, NULL \
+    }
 
 /* Store `value` under `key`, replacing value, expiry and tag. */
 AKV_API akv_status akv_put(akv *db, akv_slice key, akv_slice value, const akv_write_options *opt);
@@ -505,7 +518,7 @@ AKV_API void       akv_keyspace_close(akv_keyspace *keyspace); /* takes NULL */
 /* Remove a space and all in it. AKV_BUSY while it is open anywhere. */
 AKV_API akv_status akv_keyspace_drop(akv *db, const char *name);
 /* Call back with each name, sorted; stops when the callback answers non-zero. */
-AKV_API akv_status akv_keyspace_list(akv *db, int (*each)(void *user, const char *name),
+AKV_API akv_status akv_keyspace_list(akv  *db, int (*each)(void *user, const char *name),
                                      void *user);
 
 /* ----------------------------------------------------------------- streams */
@@ -595,7 +608,10 @@ typedef struct akv_key_source {
     int (*callback)(void *user, uint8_t key_out[32]); /* non-zero: refused */
     void *user;
 } akv_key_source;
-#define AKV_KEY_SOURCE_INIT {sizeof(akv_key_source), NULL, -1, NULL, NULL}
+#define AKV_KEY_SOURCE_INIT                          \
+    {                                                \
+        sizeof(akv_key_source), NULL, -1, NULL, NULL \
+    }
 
 /* What every engine's own option struct begins with. */
 typedef struct akv_engine_options {
@@ -630,9 +646,11 @@ typedef struct akv_open_options {
      * name, applied last; %XX stands for a byte. See `anykv options`. */
     const char *text;
 } akv_open_options;
-#define AKV_OPEN_OPTIONS_INIT \
-    {sizeof(akv_open_options), 0, AKV_SYNC_PERIODIC, 0, 0, 100, 1, 0, 256, 0, NULL, NULL, NULL, \
-     NULL, NULL, NULL, NULL}
+#define AKV_OPEN_OPTIONS_INIT                                                                      \
+    {                                                                                              \
+        sizeof(akv_open_options), 0, AKV_SYNC_PERIODIC, 0, 0, 100, 1, 0, 256, 0, NULL, NULL, NULL, \
+            NULL, NULL, NULL, NULL                                                                 \
+    }
 
 /* Open a store. `engine` NULL: `path` is a URI, "NAME:PATH?option=value&...",
  * or a plain path whose files tell the engine. `path` NULL is for engines that
@@ -665,7 +683,10 @@ typedef struct akv_job_options {
     void (*fault)(void *user, const akv_error *fault);
     void *user;
 } akv_job_options;
-#define AKV_JOB_OPTIONS_INIT {sizeof(akv_job_options), 0, NULL, 0, NULL, NULL, NULL}
+#define AKV_JOB_OPTIONS_INIT                                  \
+    {                                                         \
+        sizeof(akv_job_options), 0, NULL, 0, NULL, NULL, NULL \
+    }
 
 /* All acknowledged writes are on the device when this returns AKV_OK. */
 AKV_API akv_status akv_sync(akv *db);
@@ -700,8 +721,8 @@ AKV_API akv_status akv_detect(const char *path, akv_env *env, const char **engin
 AKV_API akv_status akv_destroy(const char *engine, const char *path, akv_env *env);
 /* Make a damaged store openable, keeping what can be kept; what was left out
  * goes to `fault`. */
-AKV_API akv_status akv_repair(const char *engine, const char *path, akv_env *env,
-                              const akv_job_options *opt);
+AKV_API akv_status  akv_repair(const char *engine, const char *path, akv_env *env,
+                               const akv_job_options *opt);
 AKV_API const char *akv_version(void);    /* "0.1.0" */
 AKV_API const char *akv_build_info(void); /* compiler, engines, features; one line */
 
@@ -721,13 +742,13 @@ typedef struct akv_histogram_summary {
 } akv_histogram_summary;
 
 typedef struct akv_stat {
-    const char   *name; /* lower case, words joined by _ */
-    const char   *unit; /* "bytes", "ns", "keys", "" and the like */
-    const char   *help;
-    akv_stat_kind kind;
-    uint64_t      u64;
-    double        f64;
-    const char   *text;
+    const char           *name; /* lower case, words joined by _ */
+    const char           *unit; /* "bytes", "ns", "keys", "" and the like */
+    const char           *help;
+    akv_stat_kind         kind;
+    uint64_t              u64;
+    double                f64;
+    const char           *text;
     akv_histogram_summary histogram;
 } akv_stat;
 
@@ -741,10 +762,10 @@ typedef enum akv_format {
  * front layer's (operations, latencies, open handles, memory), the engine's. */
 AKV_API akv_status      akv_stats_get(akv *db, akv_stats **stats_out);
 AKV_API size_t          akv_stats_count(const akv_stats *stats);
-AKV_API const akv_stat *akv_stats_at(const akv_stats *stats, size_t i);             /* NULL past the end */
-AKV_API const akv_stat *akv_stats_find(const akv_stats *stats, const char *name);   /* NULL: none */
-AKV_API akv_status      akv_stats_format(const akv_stats *stats, akv_format format, akv_buffer *out);
-AKV_API void            akv_stats_free(akv_stats *stats); /* takes NULL */
+AKV_API const akv_stat *akv_stats_at(const akv_stats *stats, size_t i); /* NULL past the end */
+AKV_API const akv_stat *akv_stats_find(const akv_stats *stats, const char *name); /* NULL: none */
+AKV_API akv_status akv_stats_format(const akv_stats *stats, akv_format format, akv_buffer *out);
+AKV_API void       akv_stats_free(akv_stats *stats); /* takes NULL */
 
 /* ----------------------------------------------------------------- options */
 
@@ -763,12 +784,12 @@ typedef enum akv_option_type {
 typedef struct akv_option {
     const char        *name;
     akv_option_type    type;
-    size_t             offset; /* of the field in its struct */
-    uint64_t           min, max;      /* numbers; I32 as two's complement */
-    uint64_t           initial;       /* default; CHOICE: its place */
-    const char        *initial_text;  /* TEXT: default, may be NULL */
-    const char *const *choices;       /* CHOICE: NULL at the end */
-    const char        *help;          /* one line */
+    size_t             offset;       /* of the field in its struct */
+    uint64_t           min, max;     /* numbers; I32 as two's complement */
+    uint64_t           initial;      /* default; CHOICE: its place */
+    const char        *initial_text; /* TEXT: default, may be NULL */
+    const char *const *choices;      /* CHOICE: NULL at the end */
+    const char        *help;         /* one line */
 } akv_option;
 
 /* The options of an engine, or of akv_open_options for `engine` NULL.
@@ -795,12 +816,15 @@ AKV_API akv_status akv_register(const akv_engine *engine);
 typedef struct akv_engine_info {
     size_t      size; /* sizeof(akv_engine_info), set by the caller */
     const char *name;
-    const char *description;   /* one line */
-    uint64_t    caps;          /* AKV_CAP_* */
-    uint64_t    caps_emulated; /* of those */
+    const char *description;        /* one line */
+    uint64_t    caps;               /* AKV_CAP_* */
+    uint64_t    caps_emulated;      /* of those */
     uint64_t    max_key, max_value; /* bytes */
 } akv_engine_info;
-#define AKV_ENGINE_INFO_INIT {sizeof(akv_engine_info), NULL, NULL, 0, 0, 0, 0}
+#define AKV_ENGINE_INFO_INIT                            \
+    {                                                   \
+        sizeof(akv_engine_info), NULL, NULL, 0, 0, 0, 0 \
+    }
 
 /* AKV_UNSUPPORTED when this process has no such engine. */
 AKV_API akv_status akv_engine_describe(const char *engine, akv_engine_info *info_out);

@@ -52,8 +52,10 @@ typedef struct akv_conformance_options {
     void (*line)(void *user, const char *line);
     void *user;
 } akv_conformance_options;
-#define AKV_CONFORMANCE_OPTIONS_INIT \
-    {sizeof(akv_conformance_options), 0, 0, NULL, NULL, NULL, NULL, 0, 0, NULL, NULL, NULL}
+#define AKV_CONFORMANCE_OPTIONS_INIT                                                          \
+    {                                                                                         \
+        sizeof(akv_conformance_options), 0, 0, NULL, NULL, NULL, NULL, 0, 0, NULL, NULL, NULL \
+    }
 
 /* Run the suite. Returns the number of cases that failed; a suite that can't
  * begin counts as one. */

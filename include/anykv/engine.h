@@ -55,10 +55,10 @@ typedef struct akv_open_args {
     uint64_t                  memory_budget; /* for sizing caches; 0: no bound */
     const akv_allocator      *allocator;
     akv_env                  *env;
-    const uint8_t            *key;            /* 32 bytes, or NULL */
-    const akv_merge_operator *merge;          /* NULL: none */
-    const void               *engine_options; /* the engine's struct, full size, NULL if it has none */
-    const akv_logger         *logger;         /* never NULL; log through akv_engine_log */
+    const uint8_t            *key;    /* 32 bytes, or NULL */
+    const akv_merge_operator *merge;  /* NULL: none */
+    const void       *engine_options; /* the engine's struct, full size, NULL if it has none */
+    const akv_logger *logger;         /* never NULL; log through akv_engine_log */
 } akv_open_args;
 
 typedef enum akv_op_kind {
@@ -76,8 +76,8 @@ typedef struct akv_op {
     akv_condition       condition;
     akv_slice           key;
     akv_slice           value;
-    akv_slice           expected; /* AKV_IF_VALUE */
-    akv_version_tag     version;  /* AKV_IF_VERSION */
+    akv_slice           expected;  /* AKV_IF_VALUE */
+    akv_version_tag     version;   /* AKV_IF_VERSION */
     uint64_t            expiry_ms; /* Unix time; 0 never */
     uint32_t            encoding;
     const akv_keyspace *keyspace; /* NULL: default; see akv_keyspace_impl */
@@ -125,12 +125,12 @@ static inline void *akv_keyspace_impl(const akv_keyspace *k)
 }
 
 struct akv_engine {
-    uint32_t          abi;  /* AKV_ENGINE_ABI */
-    uint32_t          size; /* sizeof(akv_engine) */
-    const char       *name; /* lower-case letters, 1..15 */
-    const char       *description; /* one line */
-    uint64_t          caps;        /* at most; open says what the handle has */
-    uint64_t          caps_emulated; /* of those, what the engine itself emulates */
+    uint32_t          abi;                /* AKV_ENGINE_ABI */
+    uint32_t          size;               /* sizeof(akv_engine) */
+    const char       *name;               /* lower-case letters, 1..15 */
+    const char       *description;        /* one line */
+    uint64_t          caps;               /* at most; open says what the handle has */
+    uint64_t          caps_emulated;      /* of those, what the engine itself emulates */
     uint64_t          max_key, max_value; /* bytes */
     const akv_option *options; /* NULL: none; else the struct begins with akv_engine_options */
     size_t            options_n, options_size;
@@ -157,7 +157,8 @@ struct akv_engine {
     akv_status (*exists)(void *impl, akv_slice key, const akv_read_options *opt); /* (optional) */
     akv_status (*get_many)(void *impl, size_t n, const akv_slice *keys, const akv_read_options *opt,
                            akv_value *values_out, akv_status *statuses_out); /* (optional) */
-    akv_status (*count)(void *impl, const akv_read_options *opt, uint64_t *count_out); /* (optional) */
+    akv_status (*count)(void *impl, const akv_read_options *opt,
+                        uint64_t *count_out); /* (optional) */
     akv_status (*approximate_size)(void *impl, const akv_range *range, const akv_read_options *opt,
                                    uint64_t *bytes_out); /* (optional) */
 
@@ -191,7 +192,8 @@ struct akv_engine {
      * by get. (optional) */
     akv_status (*stream_open)(void *impl, akv_slice key, const akv_read_options *opt,
                               void **stream_out, uint64_t *len_out);
-    akv_status (*stream_read)(void *stream, uint64_t offset, void *buf, size_t cap, size_t *len_out);
+    akv_status (*stream_read)(void *stream, uint64_t offset, void *buf, size_t cap,
+                              size_t *len_out);
     void (*stream_close)(void *stream);
     /* AKV_CAP_STREAM_WRITE. `op` is a PUT whose value is empty; its bytes last
      * until commit or abort, each of which frees the stream. */
@@ -225,8 +227,8 @@ struct akv_engine {
  * in a call wins. `file` may be NULL; `os_errno` 0 and AKV_NO_OFFSET when they
  * do not apply. The text says what was tried, why it failed, what to do; file,
  * offset and the system's reason are added to it. */
-AKV_API akv_status akv_engine_fail(akv_status code, int os_errno, const char *file,
-                                   uint64_t offset, const char *fmt, ...) AKV_PRINTF(5, 6);
+AKV_API akv_status akv_engine_fail(akv_status code, int os_errno, const char *file, uint64_t offset,
+                                   const char *fmt, ...) AKV_PRINTF(5, 6);
 
 /* Forget what the running call has recorded so far, after recovering from it. */
 AKV_API void akv_engine_recovered(void);
@@ -247,16 +249,16 @@ typedef struct akv_job {
     const char            *unit;
     uint64_t               done, total, begin_ns, bytes;
 } akv_job;
-AKV_API void       akv_job_begin(akv_job *job, const akv_job_options *opt, akv_env *env,
-                                 uint64_t total, const char *unit);
+AKV_API void akv_job_begin(akv_job *job, const akv_job_options *opt, akv_env *env, uint64_t total,
+                           const char *unit);
 AKV_API akv_status akv_job_step(akv_job *job, uint64_t units, uint64_t bytes);
 /* Tell the job's fault callback what the running call last recorded, keep the
  * first such record for the call, and return its code. */
 AKV_API akv_status akv_job_fault(akv_job *job);
 
 /* Add a figure. Names, units, help and texts must be static. */
-AKV_API void akv_stats_add(akv_stats *stats, akv_stat_kind kind, const char *name,
-                           const char *unit, uint64_t value, const char *help);
+AKV_API void akv_stats_add(akv_stats *stats, akv_stat_kind kind, const char *name, const char *unit,
+                           uint64_t value, const char *help);
 AKV_API void akv_stats_add_ratio(akv_stats *stats, const char *name, double value,
                                  const char *help);
 AKV_API void akv_stats_add_text(akv_stats *stats, const char *name, const char *text,

@@ -83,6 +83,7 @@ int main(int argc, char **argv)
     }
     if (dir)
         closedir(dir);
-    printf("1..1\n%s 1 - the corpus in %s replays (%d files)\n", n > 0 ? "ok" : "not ok", folder, n);
+    printf("1..1\n%s 1 - the corpus in %s replays (%d files)\n", n > 0 ? "ok" : "not ok", folder,
+           n);
     return n == 0;
 }
