@@ -36,7 +36,7 @@ extern "C" {
 typedef struct akv_conformance_options {
     size_t      size;   /* sizeof(akv_conformance_options) */
     uint32_t    flags;  /* AKV_CONFORMANCE_* */
-    uint32_t    steps;  /* of the random run; 0: 3000 */
+    uint32_t    steps;  /* of the random run; 0: 20000 */
     const char *engine; /* its name; NULL with `table` */
     /* The engine of one's own: registered when that has not been done. */
     const akv_engine *table;

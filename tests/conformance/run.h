@@ -63,7 +63,7 @@ static akv_conformance_options run_options(run_tap *tap, const char *engine, uin
     opt.flags  = flags;
     opt.folder = folder;
     opt.seed   = run_number("ANYKV_SEED", 0);
-    opt.steps  = 3000 * run_number("ANYKV_SCALE", 1);
+    opt.steps  = 20000 * run_number("ANYKV_SCALE", 1);
     opt.only   = tap->only;
     opt.line   = run_line;
     opt.user   = tap;

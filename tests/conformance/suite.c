@@ -153,7 +153,7 @@ bool akvc_begin(akvc_run *r, const akv_conformance_options *opt)
     while (r->seed == 0)
         r->seed = r->env->ops->monotonic_ns(r->env) % 1000000007;
     if (r->opt.steps == 0)
-        r->opt.steps = 3000;
+        r->opt.steps = 20000;
     if (suite_learn(r))
         return true;
     akvc_end(r);
