@@ -76,6 +76,8 @@ bench_data *bench_data_lookup(size_t n, size_t objects_n)
     uint64_t    state = 7;
     uint8_t    *at    = d->pool;
 
+    if (objects_n == 0)
+        bench_die("data", "keys without objects");
     for (size_t i = 0; i < 2 * n; i++) {
         bench_bytes *key = i < n ? &d->keys[i] : &d->missing[i - n];
 

@@ -60,10 +60,11 @@ static uint32_t suites_clock_cost(void)
 
 static void suites_latency(suites_run *run, const bench_bytes *keys)
 {
-    size_t    n     = run->data->n < 200000 ? run->data->n : 200000;
-    uint32_t *times = malloc(n * sizeof *times);
-    uint32_t  clock = suites_clock_cost();
-    uint64_t  sum   = 0;
+    size_t    n      = run->data->n < 200000 ? run->data->n : 200000;
+    uint32_t *times  = malloc(n * sizeof *times);
+    uint32_t  clock  = suites_clock_cost();
+    uint64_t  sum    = 0;
+    size_t    median = n / 2, tail = n / 100 * 99;
 
     if (!times)
         bench_die(run->suite, "no memory");
@@ -78,8 +79,8 @@ static void suites_latency(suites_run *run, const bench_bytes *keys)
     }
     suites_sink += sum;
     qsort(times, n, sizeof *times, suites_by_value);
-    run->p50_ns = times[n / 2];
-    run->p99_ns = times[n / 100 * 99];
+    run->p50_ns = times[median];
+    run->p99_ns = times[tail];
     free(times);
 }
 

@@ -235,7 +235,9 @@ void *akvt_read_file(const char *path, size_t *len_out)
     size = ftell(f);
     rewind(f);
     data = malloc((size_t)size + 1);
-    if (!data || fread(data, 1, (size_t)size, f) != (size_t)size)
+    if (!data)
+        abort();
+    if (fread(data, 1, (size_t)size, f) != (size_t)size)
         fail_msg("can't read %s", path);
     fclose(f);
     data[size] = '\0';
