@@ -171,24 +171,33 @@ static inline bool akvi_is_readable(const akv *db)
 }
 
 /* End a call that was given no live handle, or whose record is all there is. */
-akv_status akvi_refuse_handle(const akv *db, const char *call);
-akv_status akvi_refuse_null(const char *call, const char *what);
+akv_status               akvi_refuse_handle(const akv *db, const char *call);
+akv_status               akvi_refuse_what(const char *call, const char *what);
+static inline akv_status akvi_refuse_null(const char *call, const char *what)
+{
+    return akvi_failed(AKV_MISUSE, akvi_refuse_what(call, what));
+}
 /* End a failed call on a live handle. */
 akv_status akvi_fail_end(akv *db, akv_status status);
 
 static inline AKVI_MUST_USE akv_status akvi_enter(const akv *db, const char *call)
 {
     akvi_call_begin();
-    return AKVI_LIKELY(akvi_is_live(db)) ? AKV_OK : akvi_refuse_handle(db, call);
+    if (AKVI_LIKELY(akvi_is_live(db)))
+        return AKV_OK;
+    return akvi_failed(AKV_MISUSE, akvi_refuse_handle(db, call));
 }
 
 static inline akv_status akvi_leave(akv *db, akv_status status)
 {
-    return AKVI_LIKELY(status >= 0) ? status : akvi_fail_end(db, status);
+    return AKVI_LIKELY(status >= 0) ? status : akvi_failed(status, akvi_fail_end(db, status));
 }
 
 /* Record that a pointer the call needs is NULL. */
-akv_status akvi_null(const char *call, const char *what);
+static inline akv_status akvi_null(const char *call, const char *what)
+{
+    return AKV_FAIL(AKV_MISUSE, "%s: %s is NULL", call, what);
+}
 
 /* process.c: fork's child gets a new live tag from here on. */
 void akvi_watch_forks(void);
@@ -260,7 +269,9 @@ static inline AKVI_MUST_USE akv_status akvi_need(const akv *db, uint64_t caps)
 {
     uint64_t missing = caps & ~akvi_caps(db);
 
-    return AKVI_LIKELY(missing == 0) ? AKV_OK : akvi_lacks(db, missing);
+    if (AKVI_LIKELY(missing == 0))
+        return AKV_OK;
+    return akvi_failed(AKV_UNSUPPORTED, akvi_lacks(db, missing));
 }
 
 /* Whether the front layer does this, since the engine can't on this handle. */

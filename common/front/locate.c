@@ -43,10 +43,11 @@ static akv_status locate_unknown(const char *path, akv_env *env)
     if (there < 0)
         return there;
     if (there == AKV_ABSENT)
-        return akv_engine_fail(AKV_IO, ENOENT, path, AKV_NO_OFFSET,
-                               "no store to tell the engine by; to make one, name the engine "
-                               "(%s)",
-                               engines);
+        return akvi_failed(
+            AKV_IO,
+            AKV_FAIL_ERRNO(ENOENT, path, AKV_NO_OFFSET,
+                           "no store to tell the engine by; to make one, name the engine (%s)",
+                           engines));
     return AKV_FAIL_AT(AKV_UNSUPPORTED, path, AKV_NO_OFFSET,
                        "not a store of an engine that this build has (%s)", engines);
 }
@@ -110,7 +111,9 @@ akv_status akvi_locate(const char *engine, const char *path, akv_env *env, akv_b
     *query_out = NULL;
     if (engine) {
         *engine_out = akvi_engine_find(engine, strlen(engine));
-        return *engine_out ? AKV_OK : akvi_engine_unknown(engine);
+        if (*engine_out)
+            return AKV_OK;
+        return akvi_failed(AKV_UNSUPPORTED, akvi_engine_unknown(engine));
     }
     if (!path)
         return AKV_FAIL(AKV_MISUSE, "neither an engine nor a path was named");
@@ -181,11 +184,11 @@ akv_status akv_repair(const char *engine, const char *path, akv_env *env,
 
     akvi_call_begin();
     env    = env ? env : akv_env_posix();
-    status = akvi_job_options(opt, &full);
-    if (status == AKV_OK)
-        status = locate_plain(engine, path, env, &scratch, &found, &path);
+    status = locate_plain(engine, path, env, &scratch, &found, &path);
     if (status == AKV_OK && !found->repair)
         status = AKV_FAIL(AKV_UNSUPPORTED, "the %s engine can't repair its stores", found->name);
+    if (status == AKV_OK)
+        status = akvi_job_options(opt, &full);
     if (status == AKV_OK)
         status = found->repair(env, path, &full);
     akv_buffer_free(&scratch);

@@ -93,12 +93,7 @@ akv_status akvi_refuse_handle(const akv *db, const char *call)
     return akvi_call_end(AKV_MISUSE, "");
 }
 
-akv_status akvi_null(const char *call, const char *what)
-{
-    return AKV_FAIL(AKV_MISUSE, "%s: %s is NULL", call, what);
-}
-
-akv_status akvi_refuse_null(const char *call, const char *what)
+akv_status akvi_refuse_what(const char *call, const char *what)
 {
     akvi_call_begin();
     return akvi_call_end(akvi_null(call, what), "");

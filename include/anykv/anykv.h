@@ -49,8 +49,8 @@
  *     failed fsync nobody knows what is on disk, so the handle is poisoned:
  *     writes answer AKV_POISONED with the first cause, reads go on.
  *  8. Closing. akv_close with live iterators, snapshots, values, batches,
- *     streams, transactions, feeds or an unfinished build answers AKV_BUSY,
- *     names how many of what, and leaves the handle usable.
+ *     streams, transactions, feeds, key spaces or an unfinished build answers
+ *     AKV_BUSY, names how many of what, and leaves the handle usable.
  *  9. Fork. In a child, a handle of the parent answers AKV_MISUSE.
  * 10. The library installs no signal handler, never exits, prints nothing and
  *     changes no process-wide setting.
@@ -452,7 +452,9 @@ AKV_API akv_status akv_persist(akv *db, akv_slice key, const akv_write_options *
 /* A batch collects operations, copying their bytes, and akv_write applies them
  * in order, all or none; later operations see earlier ones, conditions judge
  * the store as it was before the batch. After akv_write the batch still holds
- * them: clear it, write it again or free it. At most 2^32 - 1 operations. */
+ * them: clear it, write it again or free it. At most 2^32 - 1 operations. A
+ * ttl runs from when its operation was added. delete_range and merge can be
+ * part of a batch only where they are native: emulated, neither is one step. */
 AKV_API akv_status akv_batch_new(akv *db, akv_batch **batch_out);
 AKV_API akv_status akv_batch_put(akv_batch *batch, akv_slice key, akv_slice value,
                                  const akv_write_options *opt);

@@ -163,7 +163,8 @@ struct akv_engine {
                                    uint64_t *bytes_out); /* (optional) */
 
     /* AKV_CAP_READ. The iterator sees the store as of now, or of the snapshot.
-     * It may keep `range`, not `opt`. `move` fills *entry_out on AKV_OK. An
+     * It may keep `range`, not `opt`. `move` fills all of *entry_out on AKV_OK;
+     * one that fails leaves the iterator where it was, for another try. An
      * unordered engine is only asked for FIRST and NEXT. */
     akv_status (*iter_new)(void *impl, const akv_range *range, const akv_read_options *opt,
                            void **iter_out);

@@ -354,39 +354,48 @@ static inline toy_item *toy_item_new(akv_slice key, akv_slice value)
     return i;
 }
 
+/* Open or close a gap at `at`. */
+static inline void toy_shift(toy_state *s, size_t at, bool open)
+{
+    if (open)
+        for (size_t i = s->n++; i > at; i--)
+            s->items[i] = s->items[i - 1];
+    else
+        for (s->n--; at < s->n; at++)
+            s->items[at] = s->items[at + 1];
+}
+
 static inline akv_status toy_apply(toy *t, toy_state *s, const akv_op *op)
 {
+    akv_slice value = op->value;
     size_t    at;
     bool      found = toy_find(s, op->key, &at);
-    toy_item *i;
+    toy_item *old   = found ? s->items[at] : NULL;
 
     if (op->kind == AKV_OP_CHECK)
         return AKV_OK;
-    if (op->kind == AKV_OP_EXPIRE && (!found || !toy_alive(t, s->items[at])))
-        return AKV_ABSENT;
     if (op->kind == AKV_OP_DELETE_RANGE || op->kind == AKV_OP_MERGE)
         return akv_engine_fail(AKV_UNSUPPORTED, 0, NULL, AKV_NO_OFFSET, "toy: no such operation");
     if (op->kind == AKV_OP_DELETE) {
-        if (found) {
-            toy_unref(s->items[at]);
-            memmove(&s->items[at], &s->items[at + 1], (s->n - at - 1) * sizeof s->items[0]);
-            s->n--;
+        if (old) {
+            toy_unref(old);
+            toy_shift(s, at, false);
         }
         return AKV_OK;
     }
-    i            = toy_item_new(op->key, op->kind == AKV_OP_PUT
-                                             ? op->value
-                                             : akv_bytes(s->items[at]->value, s->items[at]->value_len));
-    i->version   = ++t->version;
-    i->expiry_ms = op->expiry_ms;
-    i->encoding  = op->encoding;
-    if (found) {
-        toy_unref(s->items[at]);
-    } else {
-        memmove(&s->items[at + 1], &s->items[at], (s->n - at) * sizeof s->items[0]);
-        s->n++;
+    if (op->kind == AKV_OP_EXPIRE) {
+        if (!old || !toy_alive(t, old))
+            return AKV_ABSENT;
+        value = akv_bytes(old->value, old->value_len);
     }
-    s->items[at] = i;
+    if (!old)
+        toy_shift(s, at, true);
+    s->items[at]            = toy_item_new(op->key, value);
+    s->items[at]->version   = ++t->version;
+    s->items[at]->expiry_ms = op->expiry_ms;
+    s->items[at]->encoding  = op->encoding;
+    if (old)
+        toy_unref(old);
     return AKV_OK;
 }
 
