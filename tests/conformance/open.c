@@ -38,6 +38,20 @@ static void open_tells(akvc_run *r)
     OK(r, akv_close(NULL));
 }
 
+static void open_describes(akvc_run *r)
+{
+    akv_engine_info info = AKV_ENGINE_INFO_INIT;
+
+    OK(r, akv_engine_describe(r->engine, &info));
+    CHECK(r, strcmp(info.name, r->engine) == 0 && info.description && info.description[0]);
+    CHECK(r, ((r->caps | r->caps_new) & ~info.caps) == 0);
+    CHECK(r, (info.caps_emulated & ~info.caps) == 0);
+    CHECK(r, info.max_key == r->max_key && info.max_value == r->max_value);
+    WANT(r, AKV_UNSUPPORTED, akv_engine_describe("nosuchengine", &info));
+    WANT(r, AKV_MISUSE, akv_engine_describe(NULL, &info));
+    WANT(r, AKV_MISUSE, akv_engine_describe(r->engine, NULL));
+}
+
 static void open_required(akvc_run *r)
 {
     akv_open_options opt = akvc_options(r);
@@ -544,6 +558,7 @@ static void open_destroy(akvc_run *r)
 
 const akvc_case akvc_open_cases[] = {
     {"open: a handle tells its engine, limits and capabilities", AKV_CAP_READ, 0, open_tells},
+    {"describe: tells the same without a handle", 0, 0, open_describes},
     {"open: fails for what is required and lacking, and names it", 0, 0, open_required},
     {"open: refuses unknown engines, options and flags", 0, 0, open_bad_options},
     {"options: each row of the tables is complete and reads back", 0, 0, open_option_table},

@@ -383,6 +383,39 @@ static void upkeep_damage(akvc_run *r)
     free(f.bytes);
 }
 
+/* What is there after a repair was there before, and what is whole stays all. */
+static void upkeep_repair(akvc_run *r)
+{
+    akv        *db = akvc_filled(r, "a=1 b=2 c=3");
+    upkeep_file f;
+    akv_status  status;
+    const char *left;
+
+    akvc_close(r, db);
+    if (!upkeep_has(r, akv_repair(r->engine, r->path, r->env, NULL)))
+        return;
+    db = akvc_open(r, 0);
+    HOLDS(r, db, NULL, "a=1 b=2 c=3");
+    akvc_close(r, db);
+    f = upkeep_read_file(r, r->path);
+    for (size_t i = 0; i < f.len; i++) {
+        f.bytes[i] ^= 0x10;
+        upkeep_write_file(r, r->path, f.bytes, f.len);
+        f.bytes[i] ^= 0x10;
+        status = akv_repair(r->engine, r->path, r->env, NULL);
+        if (status < 0) /* nothing can be kept, as it is no such store any more */
+            continue;
+        db = akvc_open(r, 0);
+        OK(r, akv_verify(db, NULL));
+        left = akvc_contents(r, db, NULL);
+        for (const char *at = left; *at; at += strcspn(at, " ") + (strchr(at, ' ') != NULL))
+            CHECK(r, strncmp(at, "a=1", 3) == 0 || strncmp(at, "b=2", 3) == 0 ||
+                         strncmp(at, "c=3", 3) == 0);
+        akvc_close(r, db);
+    }
+    free(f.bytes);
+}
+
 const akvc_case akvc_upkeep_cases[] = {
     {"checkpoint: a complete copy at a new path", AKV_CAP_CHECKPOINT, AKVC_NEEDS_PATH,
      upkeep_checkpoint},
@@ -392,6 +425,8 @@ const akvc_case akvc_upkeep_cases[] = {
     {"verify: a healthy store is AKV_OK; progress may cancel", AKV_CAP_READ, 0, upkeep_verify},
     {"verify: damage is told from health, everywhere in the file", AKV_CAP_READ, AKVC_NEEDS_REOPEN,
      upkeep_damage},
+    {"repair: keeps what is whole, invents nothing", AKV_CAP_READ, AKVC_NEEDS_REOPEN,
+     upkeep_repair},
     {"compact: changes no answer", AKV_CAP_WRITE, 0, upkeep_compact},
     {"work: without threads, ends with AKV_END", AKV_CAP_READ, 0, upkeep_work},
     {"scrub: starts, stops, and ends with the handle", AKV_CAP_READ, 0, upkeep_scrub},
