@@ -45,7 +45,7 @@ PKGS_memory   :=
 PKGS_optional := $(shell $(PKG_CONFIG) --exists libdeflate 2>/dev/null && echo libdeflate)
 PKGS          := $(sort $(PKGS_common) $(PKGS_optional) $(foreach e,$(ENGINES),$(PKGS_$(e))))
 
-pkg_cflags := $(shell $(PKG_CONFIG) --cflags $(PKGS) 2>/dev/null)
+pkg_cflags := $(patsubst -I%,-isystem %,$(shell $(PKG_CONFIG) --cflags $(PKGS) 2>/dev/null))
 pkg_libs   := $(shell $(PKG_CONFIG) --libs $(PKGS) 2>/dev/null)
 
 WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wcast-qual \

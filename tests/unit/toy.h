@@ -145,7 +145,7 @@ static inline void toy_fill(const toy_item *i, akv_value *value)
     value->len       = i->value_len;
     value->expiry_ms = i->expiry_ms;
     value->encoding  = i->encoding;
-    memcpy(value->version.bytes, &i->version, sizeof i->version);
+    akvi_put_le64(value->version.bytes, i->version);
 }
 
 static inline void toy_see(const akv_open_args *args)
@@ -333,7 +333,7 @@ static inline bool toy_holds(const toy *t, const toy_state *s, const akv_op *op)
     case AKV_IF_PRESENT: return found;
     case AKV_IF_VALUE:
         return i && akvi_equal(i->value, i->value_len, op->expected.data, op->expected.len);
-    case AKV_IF_VERSION: return i && memcmp(&i->version, op->version.bytes, 8) == 0;
+    case AKV_IF_VERSION: return i && akvi_get_le64(op->version.bytes) == i->version;
     }
     return false;
 }
@@ -426,7 +426,7 @@ static inline akv_status toy_write(void *impl, const akv_op *ops, size_t n,
     if (status == AKV_OK) {
         t->state = s;
         s        = old;
-        memcpy(result_out->version.bytes, &t->version, sizeof t->version);
+        akvi_put_le64(result_out->version.bytes, t->version);
         result_out->conflict_index = 0;
     }
     pthread_mutex_unlock(&toy_mu);
