@@ -250,11 +250,15 @@ demo: deps-demo
 # ----------------------------------------------------------------- benchmarks
 
 bench_src  := $(wildcard $(S)/bench/*.c)
-build-bench: build-all $(OUT)/bench/bench $(OUT)/bench/interface_cost
+build-bench: build-all $(OUT)/bench/bench $(OUT)/bench/interface_cost $(OUT)/bench/interface_cost_shared
 
 bench_peers := lmdb sqlite3 libcdb
 bench_libs  := $(shell $(PKG_CONFIG) --libs $(bench_peers) 2>/dev/null)
-$(OUT)/bench/interface_cost: $(OUT)/obj/bench/interface_cost.o $(shared)
+$(OUT)/bench/interface_cost: $(OUT)/obj/bench/interface_cost.o $(static)
+	@mkdir -p $(@D)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
+$(OUT)/bench/interface_cost_shared: $(OUT)/obj/bench/interface_cost.o $(shared)
 	@mkdir -p $(@D)
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $< -L$(OUT) -lanykv -Wl,-rpath,$(abspath $(OUT)) $(LIBS)
