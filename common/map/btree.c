@@ -30,7 +30,8 @@
 #define BTREE_MANY  (BTREE_N / 4 * 3) /* at most so many in a leaf after a merge */
 #define BTREE_GAIN  4u                /* worth rewriting heads: bytes more to skip */
 #define BTREE_DEPTH 24u
-#define BTREE_GROUP 16u /* searches that find_many runs side by side */
+#define BTREE_NEAR  128u /* bytes of an item that likely hold its key */
+#define BTREE_GROUP 16u  /* searches that find_many runs side by side */
 
 typedef struct btree_sep {
     akv_slice key;
@@ -175,18 +176,11 @@ static uint32_t btree_leaf_at(const akvi_btree_leaf *leaf, const akv_slice *key,
         at = btree_keys_below(leaf->heads, leaf->items, leaf->n, leaf->skip, key, false);
     if (at == leaf->n || leaf->heads[at] != head)
         return at;
+    akvi_prefetch(leaf->items[at], 0, BTREE_NEAR);
     c = btree_compare(leaf->items[at], key, leaf->skip);
     if (c == 0)
         *item_out = leaf->items[at];
     return c < 0 ? at + 1 : at;
-}
-
-static void btree_prefetch(const void *node, size_t from, size_t to)
-{
-    const char *p = node;
-
-    for (; from < to; from += 64)
-        __builtin_prefetch(p + from);
 }
 
 /* The leaf where `key` belongs; the tree is not empty. */
@@ -198,7 +192,7 @@ static akvi_btree_leaf *btree_leaf_of(const akvi_btree *tree, const akv_slice *k
         const btree_inner *inner = node;
 
         node = inner->children[btree_child_at(inner, key)];
-        btree_prefetch(node, 0, sizeof(akvi_btree_leaf));
+        akvi_prefetch(node, 0, sizeof(akvi_btree_leaf));
     }
     return node;
 }
@@ -262,7 +256,7 @@ static void btree_find_group(const akvi_btree *tree, size_t n, const akv_slice *
             const btree_inner *inner = nodes[i];
 
             nodes[i] = inner->children[btree_child_at(inner, &keys[i])];
-            btree_prefetch(nodes[i], 0, offsetof(akvi_btree_leaf, items));
+            akvi_prefetch(nodes[i], 0, offsetof(akvi_btree_leaf, items));
         }
     }
     for (size_t i = 0; i < n; i++) { /* begin to load what the keys will be compared with */
@@ -275,7 +269,8 @@ static void btree_find_group(const akvi_btree *tree, size_t n, const akv_slice *
         const akvi_btree_leaf *leaf = nodes[i];
         uint32_t at = btree_heads_below(leaf->heads, leaf->n, btree_head(&keys[i], leaf->skip));
 
-        __builtin_prefetch(leaf->n ? leaf->items[at < leaf->n ? at : 0] : NULL);
+        if (leaf->n > 0)
+            akvi_prefetch(leaf->items[at < leaf->n ? at : 0], 0, BTREE_NEAR);
     }
     for (size_t i = 0; i < n; i++)
         btree_leaf_at(nodes[i], &keys[i], &items_out[i]);

@@ -22,6 +22,17 @@
 
 #define AKVI_BTREE_FANOUT 64u
 
+/* Some compilers take a function that only prefetches for one that does
+ * nothing, and drop its calls: it has to be inlined before they look. */
+#define AKVI_INLINE static inline __attribute__((always_inline))
+
+/* Begin to load bytes [at, end) from `from` on. */
+AKVI_INLINE void akvi_prefetch(const void *from, size_t at, size_t end)
+{
+    for (; at < end; at += 64)
+        __builtin_prefetch((const char *)from + at);
+}
+
 /* Leaves are open to be read, so that a scan can look ahead. */
 typedef struct akvi_btree_leaf {
     uint32_t                n;

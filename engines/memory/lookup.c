@@ -30,8 +30,10 @@ akv_status akvi_memory_get(void *impl, akv_slice key, const akv_read_options *op
     akvi_rwlock_read(&s->lock);
     v = lookup_version(s, akvi_btree_find(&memory_space_of(s, opt->keyspace)->keys, key),
                        lookup_seq(opt));
-    if (v)
+    if (v) {
+        __builtin_prefetch(memory_value(v).data);
         memory_ref(v);
+    }
     akvi_rwlock_unlock(&s->lock);
     if (!v)
         return AKV_ABSENT;

@@ -11,8 +11,9 @@
 
 #define WALK_RUN   64u
 #define WALK_FIRST 4u   /* a seek is often followed by few moves or none */
-#define WALK_AHEAD 8u   /* entries that are being loaded while one is looked at */
-#define WALK_LOAD  192u /* bytes of each */
+#define WALK_AHEAD 8u   /* entries that are being loaded while one is looked at: */
+#define WALK_HEAD  128u /* so many bytes at first, */
+#define WALK_MOST  512u /* and so many in all */
 
 typedef struct memory_iter {
     memory_store     *store;
@@ -117,29 +118,39 @@ static void walk_place(memory_iter *it, akv_move move, akv_slice key)
 
 /* -------------------------------------------------------------------- runs */
 
-static void walk_load(const void *from, size_t len)
-{
-    for (size_t i = 0; i < len; i += 64)
-        __builtin_prefetch((const char *)from + i);
-}
-
-/* Begin to load what will be looked at soon, in the next leaf too. Places
- * before a leaf's first wrap, and wrap back when the other leaf's are added. */
-static void walk_ahead(const akvi_btree_cursor *c, bool forward)
+/* The item so many places ahead in this leaf or the next, NULL when further.
+ * Places before a leaf's first wrap, and wrap back when the other's are added. */
+static const memory_version *walk_peek(const akvi_btree_cursor *c, bool forward, uint32_t ahead)
 {
     const akvi_btree_leaf *leaf = c->leaf, *next = forward ? leaf->next : leaf->prev;
-    uint32_t               far = forward ? c->at + WALK_AHEAD : c->at - WALK_AHEAD;
+    uint32_t               at = forward ? c->at + ahead : c->at - ahead;
 
-    if (next && c->at == (forward ? 0 : leaf->n - 1)) {
-        walk_load(next, offsetof(akvi_btree_leaf, heads));
-        walk_load(next->items, sizeof next->items);
-    }
-    if (next && far >= leaf->n) {
-        far  = forward ? far - leaf->n : far + next->n;
+    if (at >= leaf->n && next) {
+        at   = forward ? at - leaf->n : at + next->n;
         leaf = next;
     }
-    if (far < leaf->n)
-        walk_load(leaf->items[far], WALK_LOAD);
+    return at < leaf->n ? (const memory_version *)leaf->items[at] : NULL;
+}
+
+/* Begin to load what will be looked at soon: the next leaf, the heads of
+ * versions, and then, from those that have come, the rest of their values. */
+AKVI_INLINE void walk_ahead(const memory_iter *it, const akvi_btree_cursor *c)
+{
+    const akvi_btree_leaf *next = it->forward ? c->leaf->next : c->leaf->prev;
+    const memory_version  *far  = walk_peek(c, it->forward, WALK_AHEAD);
+    const memory_version  *near = walk_peek(c, it->forward, WALK_AHEAD / 2);
+
+    if (next && c->at == (it->forward ? 0 : c->leaf->n - 1)) {
+        akvi_prefetch(next, 0, offsetof(akvi_btree_leaf, heads));
+        akvi_prefetch(next->items, 0, sizeof next->items);
+    }
+    if (far)
+        akvi_prefetch(far, 0, WALK_HEAD);
+    if (near && !it->range.keys_only) {
+        size_t len = sizeof *near + near->key.len + near->len;
+
+        akvi_prefetch(near, WALK_HEAD, len < WALK_MOST ? len : WALK_MOST);
+    }
 }
 
 /* Gather a run from it->next on. */
@@ -151,7 +162,7 @@ static void walk_gather(memory_iter *it)
     while (c.leaf && it->n < it->want) {
         memory_version *v = (memory_version *)c.leaf->items[c.at];
 
-        walk_ahead(&c, it->forward);
+        walk_ahead(it, &c);
         if (!walk_within(it, v->key)) {
             c.leaf = NULL;
             break;
@@ -165,7 +176,7 @@ static void walk_gather(memory_iter *it)
             akvi_btree_prev(&c);
     }
     it->next = c;
-    it->want = it->want < WALK_RUN ? it->want * 4 : WALK_RUN;
+    it->want = it->want < WALK_RUN / 4 ? it->want * 4 : WALK_RUN;
 }
 
 /* The run is used up: gather the next. False at the end. */

@@ -11,6 +11,9 @@
  * out; readers (AKV_OPEN_READ_ONLY) need no lock and see the file as it was
  * last written.
  *
+ * The engine starts no threads, and the words for durability change nothing
+ * here: what lasts is what akv_sync has written.
+ *
  * Choose it for tests, caches and scratch data; as a sorted map that many
  * threads may read, scan and change at once, with snapshots.
  *
