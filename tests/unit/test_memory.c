@@ -1591,8 +1591,13 @@ static void *follow_thread(void *user)
 
     assert_ok(akvi_memory.changes_open(sh->store, akv_bytes(NULL, 0), &feed));
     while (!atomic_load(&sh->stop)) {
-        if (akvi_memory.changes_next(feed, 1, &c) == AKV_OK)
-            n += c.value.len;
+        if (akvi_memory.changes_next(feed, 1, &c) != AKV_OK)
+            continue;
+        n++;
+        if (c.commit) {
+            assert_true(n == 1 || n == 32);
+            n = 0;
+        }
     }
     akvi_memory.changes_close(feed);
     return NULL;
