@@ -18,11 +18,11 @@
 
 typedef enum akvi_lock_rank {
     /* front layer */
-    AKVI_RANK_ENGINES  = 100, /* the process's list of engines */
-    AKVI_RANK_HANDLES  = 110, /* the process's list of open handles */
-    AKVI_RANK_SCRUB    = 120, /* a handle's background verify: start and stop */
-    AKVI_RANK_HANDLE   = 130, /* a handle's live objects */
-    AKVI_RANK_SNAPSHOT = 140, /* a handle's list of snapshots, for their ages */
+    AKVI_RANK_ENGINES = 100, /* the process's list of engines */
+    AKVI_RANK_HANDLES = 110, /* the process's list of open handles */
+    AKVI_RANK_SCRUB   = 120, /* a handle's background verify: start and stop */
+    AKVI_RANK_HANDLE  = 130, /* a handle's live objects */
+    AKVI_RANK_PIN     = 140, /* a handle's lists of what pins space */
 
     /* engines */
     AKVI_RANK_BUILD       = 200, /* a store under construction */

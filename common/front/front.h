@@ -91,8 +91,16 @@ typedef enum akvi_kind {
     AKVI_KINDS
 } akvi_kind;
 
-typedef struct akvi_snapshot akvi_snapshot;
-typedef struct akvi_scrub    akvi_scrub;
+/* What keeps old values, listed with its age and holder. */
+typedef enum akvi_pin_kind { AKVI_PIN_SNAPSHOT, AKVI_PIN_ITER, AKVI_PINS } akvi_pin_kind;
+
+typedef struct akvi_pin {
+    uint64_t         made_ns;
+    uint64_t         thread;      /* that made it, by the system's number */
+    struct akvi_pin *next, *prev; /* guarded by db->pins_mu */
+} akvi_pin;
+
+typedef struct akvi_scrub akvi_scrub;
 
 struct akv {
     /* a get reads this line; fixed after open but for the first two */
@@ -123,12 +131,12 @@ struct akv {
     akv_open_args       args;
     akvi_budget         budget;
 
-    _Atomic uint64_t         live[AKVI_KINDS];
-    akvi_mutex               snapshots_mu;
-    akvi_snapshot *snapshots AKVI_GUARDED_BY(snapshots_mu);
-    akvi_mutex               scrub_mu;
-    akvi_scrub *scrub        AKVI_GUARDED_BY(scrub_mu);
-    _Atomic uint64_t         scrub_rounds, scrub_faults;
+    _Atomic uint64_t  live[AKVI_KINDS];
+    akvi_mutex        pins_mu;
+    akvi_pin         *pins[AKVI_PINS] AKVI_GUARDED_BY(pins_mu);
+    akvi_mutex        scrub_mu;
+    akvi_scrub *scrub AKVI_GUARDED_BY(scrub_mu);
+    _Atomic uint64_t  scrub_rounds, scrub_faults;
 
     struct akv *next_closed; /* guarded by the quarantine's lock */
 };
@@ -339,17 +347,22 @@ akv_status akvi_merge_guarded(void *user, akv_slice key, const akv_slice *existi
 
 /* ------------------------------------------------------------ what is borrowed */
 
-struct akvi_snapshot {
-    akv_snapshot   base;
-    akv           *db;
-    uint64_t       made_ns;
-    akvi_snapshot *next, *prev; /* guarded by db->snapshots_mu */
-};
+typedef struct akvi_snapshot {
+    akv_snapshot base;
+    akv         *db;
+    akvi_pin     pin;
+} akvi_snapshot;
 
 /* snapshot.c: without counting it as something the caller holds. */
 AKVI_MUST_USE akv_status akvi_snapshot_open(akv *db, akvi_snapshot **snapshot_out);
 void                     akvi_snapshot_close(akvi_snapshot *snapshot);
-uint64_t                 akvi_snapshot_oldest_ns(akv *db); /* its age; 0 when there is none */
+
+/* pin.c */
+void akvi_pin_add(akv *db, akvi_pin_kind kind, akvi_pin *pin);
+void akvi_pin_drop(akv *db, akvi_pin_kind kind, akvi_pin *pin);
+/* The age of the oldest, in ns, and its thread; 0 and 0 when there is none. */
+uint64_t akvi_pin_oldest(akv *db, akvi_pin_kind kind, uint64_t *thread_out);
+void     akvi_pin_forget_thread(void); /* in fork's child: it has another number */
 
 typedef struct akvi_keyspace {
     akv_keyspace base;

@@ -6,6 +6,7 @@
 
 #include "common/base/stats.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 
 /* ---------------------------------------------------------------- the library */
@@ -156,7 +157,7 @@ static void info_latencies(const akv *db, akv_stats *stats)
     }
 }
 
-static void info_live(akv *db, akv_stats *stats)
+static void info_live(const akv *db, akv_stats *stats)
 {
     static const char *const names[AKVI_KINDS][2] = {
         [AKVI_KIND_ITER]     = {"live_iterators", "iterators not yet freed"},
@@ -173,9 +174,28 @@ static void info_live(akv *db, akv_stats *stats)
     for (int i = 0; i < AKVI_KINDS; i++)
         akv_stats_add(stats, AKV_STAT_GAUGE, names[i][0], "",
                       atomic_load_explicit(&db->live[i], memory_order_relaxed), names[i][1]);
-    akv_stats_add(stats, AKV_STAT_GAUGE, "oldest_snapshot", "ms",
-                  akvi_snapshot_oldest_ns(db) / 1000000u,
-                  "age of the oldest snapshot, a transaction's too; it pins space");
+}
+
+static void info_pins(akv *db, akv_stats *stats)
+{
+    static const char *const names[AKVI_PINS][4] = {
+        [AKVI_PIN_SNAPSHOT] = {"oldest_snapshot",
+                               "age of the oldest snapshot, a transaction's too; it pins space",
+                               "oldest_snapshot_holder", "the thread that made it"},
+        [AKVI_PIN_ITER]     = {"oldest_iterator", "age of the oldest iterator; it pins space",
+                               "oldest_iterator_holder", "the thread that made it"},
+    };
+
+    for (int i = 0; i < AKVI_PINS; i++) {
+        uint64_t thread;
+        uint64_t age        = akvi_pin_oldest(db, (akvi_pin_kind)i, &thread);
+        char     holder[40] = "";
+
+        if (thread)
+            snprintf(holder, sizeof holder, "thread %" PRIu64, thread);
+        akv_stats_add(stats, AKV_STAT_GAUGE, names[i][0], "ms", age / 1000000u, names[i][1]);
+        akv_stats_add_text(stats, names[i][2], holder, names[i][3]);
+    }
 }
 
 static void info_memory(const akv *db, akv_stats *stats)
@@ -215,6 +235,7 @@ akv_status akv_stats_get(akv *db, akv_stats **stats_out)
     info_counters(db, stats);
     info_latencies(db, stats);
     info_live(db, stats);
+    info_pins(db, stats);
     info_memory(db, stats);
     if (db->engine->stats)
         db->engine->stats(db->impl, stats);

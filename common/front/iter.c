@@ -25,6 +25,7 @@ typedef enum iter_place {
 
 struct akv_iter {
     akv        *db;
+    akvi_pin    pin;
     akvi_source source;
     uint64_t    ready;
     iter_place  place;
@@ -159,6 +160,7 @@ akv_status akvi_iter_new(akv *db, const akv_scan_options *opt, akv_iter **iter_o
     it->limit_left = full.limit ? full.limit : UINT64_MAX;
     it->read       = full.read;
     akvi_live_add(db, AKVI_KIND_ITER);
+    akvi_pin_add(db, AKVI_PIN_ITER, &it->pin);
     status = iter_set_range(it, &full);
     if (status == AKV_OK)
         *iter_out = it;
@@ -187,6 +189,7 @@ void akvi_iter_free(akv_iter *it)
 {
     akv *db = it->db;
 
+    akvi_pin_drop(db, AKVI_PIN_ITER, &it->pin);
     if (it->source.free)
         it->source.free(it->source.impl);
     akvi_count(db, AKVI_CELL_MOVES, it->moves);

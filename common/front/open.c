@@ -46,7 +46,7 @@ static void open_drop(akv *db)
     if (db->engine_options)
         akvi_free(mem, db->engine_options, db->engine->options_size);
     akvi_strfree(mem, db->merge_name);
-    akvi_mutex_destroy(&db->snapshots_mu);
+    akvi_mutex_destroy(&db->pins_mu);
     akvi_mutex_destroy(&db->scrub_mu);
 }
 
@@ -90,7 +90,7 @@ static akv *open_shell(const open_request *r)
         db->merge_own = *opt->merge;
     db->merge = (akv_merge_operator){NULL, akvi_merge_guarded, &db->merge_own};
     akvi_budget_init(&db->budget, &db->allocator, opt->memory_budget);
-    akvi_mutex_init(&db->snapshots_mu, AKVI_RANK_SNAPSHOT);
+    akvi_mutex_init(&db->pins_mu, AKVI_RANK_PIN);
     akvi_mutex_init(&db->scrub_mu, AKVI_RANK_SCRUB);
     return db;
 }
@@ -180,8 +180,8 @@ static akv_status open_set_option(void *user, const char *name, const char *valu
         return akvi_options_set(akvi_open_table, akvi_open_table_n, &r->opt, name, value);
     return AKV_FAIL(AKV_MISUSE,
                     "neither the %s engine nor the library has an option '%.60s': see "
-                    "akv_options_table",
-                    e->name, name);
+                    "akv_options_table or 'anykv options %s'",
+                    e->name, name, e->name);
 }
 
 static akv_status open_text_options(open_request *r)

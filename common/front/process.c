@@ -38,6 +38,7 @@ static void process_after_fork(void)
 
 static void process_in_child(void)
 {
+    akvi_pin_forget_thread();
     atomic_fetch_add_explicit(&akvi_live_tag, PROCESS_TAG_STEP, memory_order_relaxed);
     process_after_fork();
 }

@@ -1,35 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * snapshot.c: snapshots, those of callers and those of transactions, listed by
- * handle so that stats can tell how old the oldest is.
+ * snapshot.c: snapshots, those of callers and those of transactions.
  */
 #include "common/front/front.h"
-
-static void snapshot_link(akvi_snapshot *snapshot)
-{
-    akv *db = snapshot->db;
-
-    akvi_mutex_lock(&db->snapshots_mu);
-    snapshot->next = db->snapshots;
-    if (snapshot->next)
-        snapshot->next->prev = snapshot;
-    db->snapshots = snapshot;
-    akvi_mutex_unlock(&db->snapshots_mu);
-}
-
-static void snapshot_unlink(akvi_snapshot *snapshot)
-{
-    akv *db = snapshot->db;
-
-    akvi_mutex_lock(&db->snapshots_mu);
-    if (snapshot->next)
-        snapshot->next->prev = snapshot->prev;
-    if (snapshot->prev)
-        snapshot->prev->next = snapshot->next;
-    else
-        db->snapshots = snapshot->next;
-    akvi_mutex_unlock(&db->snapshots_mu);
-}
 
 akv_status akvi_snapshot_open(akv *db, akvi_snapshot **snapshot_out)
 {
@@ -43,9 +16,8 @@ akv_status akvi_snapshot_open(akv *db, akvi_snapshot **snapshot_out)
         akvi_free(akvi_mem(db), snapshot, sizeof *snapshot);
         return status;
     }
-    snapshot->db      = db;
-    snapshot->made_ns = akvi_clock(db);
-    snapshot_link(snapshot);
+    snapshot->db = db;
+    akvi_pin_add(db, AKVI_PIN_SNAPSHOT, &snapshot->pin);
     *snapshot_out = snapshot;
     return AKV_OK;
 }
@@ -54,21 +26,9 @@ void akvi_snapshot_close(akvi_snapshot *snapshot)
 {
     akv *db = snapshot->db;
 
-    snapshot_unlink(snapshot);
+    akvi_pin_drop(db, AKVI_PIN_SNAPSHOT, &snapshot->pin);
     db->engine->snapshot_free(db->impl, snapshot->base.impl);
     akvi_free(akvi_mem(db), snapshot, sizeof *snapshot);
-}
-
-uint64_t akvi_snapshot_oldest_ns(akv *db)
-{
-    uint64_t now    = akvi_clock(db);
-    uint64_t oldest = now;
-
-    akvi_mutex_lock(&db->snapshots_mu);
-    for (akvi_snapshot *s = db->snapshots; s; s = s->next)
-        oldest = s->made_ns < oldest ? s->made_ns : oldest;
-    akvi_mutex_unlock(&db->snapshots_mu);
-    return now - oldest;
 }
 
 akv_status akv_snapshot_new(akv *db, akv_snapshot **snapshot_out)

@@ -367,7 +367,8 @@ AKV_API const akv_value *akv_iter_item(const akv_iter *iter); /* with version, e
 AKV_API void             akv_iter_free(akv_iter *iter);       /* takes NULL */
 
 /* The store as it is now, for reads through akv_read_options.snapshot. It pins
- * space until freed; stats show how many there are and the oldest's age. */
+ * space until freed; stats show how many there are, and of the oldest its age
+ * and the thread that made it; of iterators too. */
 AKV_API akv_status akv_snapshot_new(akv *db, akv_snapshot **snapshot_out);
 AKV_API void       akv_snapshot_free(akv_snapshot *snapshot); /* takes NULL */
 

@@ -271,6 +271,58 @@ static void test_oldest_snapshot_has_an_age(void **state)
     assert_ok(akv_close(db));
 }
 
+static void *life_make_iterator(void *user)
+{
+    akv_iter *it;
+
+    return akv_scan(user, NULL, &it) == AKV_OK ? it : NULL;
+}
+
+static void life_assert_holder(akv *db, const char *name, const char *want)
+{
+    akv_stats *stats = NULL;
+
+    assert_string_equal(life_stat(db, &stats, name)->text, want);
+    akv_stats_free(stats);
+}
+
+/* The thread that holds the oldest, also when another one made a younger. */
+static void test_what_pins_space_is_told_with_its_holder(void **state)
+{
+    akv          *db    = toy_new(NULL);
+    akv_stats    *stats = NULL;
+    akv_snapshot *snapshot;
+    akv_iter     *own;
+    void         *other;
+    pthread_t     thread;
+    char          me[40];
+
+    (void)state;
+    life_assert_holder(db, "oldest_snapshot_holder", "");
+    life_assert_holder(db, "oldest_iterator_holder", "");
+    assert_int_equal(life_count(db, "oldest_iterator"), 0);
+    assert_int_equal(pthread_create(&thread, NULL, life_make_iterator, db), 0);
+    assert_int_equal(pthread_join(thread, &other), 0);
+    assert_non_null(other);
+    usleep(30000);
+    assert_true(life_count(db, "oldest_iterator") >= 20);
+    assert_ok(akv_snapshot_new(db, &snapshot));
+    snprintf(me, sizeof me, "%s", life_stat(db, &stats, "oldest_snapshot_holder")->text);
+    akv_stats_free(stats);
+    assert_int_equal(strncmp(me, "thread ", 7), 0);
+    assert_ok(akv_scan(db, NULL, &own));
+    stats = NULL;
+    assert_string_not_equal(life_stat(db, &stats, "oldest_iterator_holder")->text, me);
+    akv_stats_free(stats);
+    akv_iter_free(other);
+    life_assert_holder(db, "oldest_iterator_holder", me);
+    assert_true(life_count(db, "oldest_iterator") < 20);
+    akv_iter_free(own);
+    akv_snapshot_free(snapshot);
+    life_assert_holder(db, "oldest_iterator_holder", "");
+    assert_ok(akv_close(db));
+}
+
 /* --------------------------------------------------------------------- threads */
 
 #define LIFE_THREADS 8
@@ -474,6 +526,7 @@ int main(void)
         cmocka_unit_test(test_stats_count_what_was_done),
         cmocka_unit_test(test_latency_is_taken_of_one_call_in_so_many),
         cmocka_unit_test(test_oldest_snapshot_has_an_age),
+        cmocka_unit_test(test_what_pins_space_is_told_with_its_holder),
         cmocka_unit_test(test_many_threads_on_one_handle_are_all_counted),
         cmocka_unit_test(test_value_may_be_released_by_another_thread),
         cmocka_unit_test(test_scrub_verifies_again_and_again_until_stopped),
