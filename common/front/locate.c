@@ -34,6 +34,14 @@ akv_status akvi_detect(const char *path, akv_env *env, const akv_engine **engine
     return failure == AKV_OK ? AKV_ABSENT : failure;
 }
 
+/* "NAME:PATH" with a name as engines have it, as far as the colon; else 0. */
+static size_t locate_name(const char *path)
+{
+    size_t len = strspn(path, "abcdefghijklmnopqrstuvwxyz");
+
+    return len && len < sizeof(((akv_error *)NULL)->engine) && path[len] == ':' ? len : 0;
+}
+
 static akv_status locate_unknown(const char *path, akv_env *env)
 {
     char       engines[AKVI_ENGINES_TEXT];
@@ -42,6 +50,9 @@ static akv_status locate_unknown(const char *path, akv_env *env)
     akvi_engines_text(engines);
     if (there < 0)
         return there;
+    if (there == AKV_ABSENT && locate_name(path))
+        return AKV_FAIL(AKV_UNSUPPORTED, "%.100s: this build has no engine '%.*s'; it has: %s",
+                        path, (int)locate_name(path), path, engines);
     if (there == AKV_ABSENT)
         return akvi_failed(
             AKV_IO,

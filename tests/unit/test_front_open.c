@@ -57,8 +57,10 @@ static void test_open_uri_decodes_path_and_options(void **state)
     assert_status(AKV_MISUSE, akv_open(NULL, "toy:a%2", NULL, &db));
     assert_status(AKV_MISUSE, akv_open(NULL, "toy:a%zz", NULL, &db));
     assert_status(AKV_MISUSE, akv_open(NULL, "toy:a%00b", NULL, &db));
-    /* a path that only looks like one */
-    assert_status(AKV_IO, akv_open(NULL, "nosuch:thing", NULL, &db));
+    /* a URI of another build, and a path that only looks like one */
+    assert_status(AKV_UNSUPPORTED, akv_open(NULL, "nosuch:thing", NULL, &db));
+    assert_error_has("no engine 'nosuch'");
+    assert_status(AKV_IO, akv_open(NULL, "./nosuch:thing", NULL, &db));
     assert_int_equal(akv_last_error()->os_errno, 2);
 }
 
