@@ -53,7 +53,8 @@ int cli_usage(cli *c, const char *fmt, ...)
     if (c->json)
         out_error_json("USAGE", NULL, AKV_NO_OFFSET, text);
     else if (c->command->run)
-        fprintf(stderr, "anykv: %s\nTry 'anykv %s --help'.\n", text, c->command->name);
+        fprintf(stderr, "anykv: %s\nTry 'anykv %s%s'.\n", text, c->command->name,
+                strcmp(c->command->name, "help") ? " --help" : "");
     return CLI_USAGE;
 }
 

@@ -35,13 +35,32 @@ const cli_command cli_version_command = {
     "  anykv version --json",
     version_run};
 
-static void help_list(void)
+/* Whether the command stands under `group`, as "fused build" under "fused". */
+static bool help_is_of(const cli_command *command, const char *group)
 {
-    printf("Usage: anykv COMMAND [OPTION...] STORE ...\n\n"
-           "One key-value interface over several storage engines. STORE is a path, whose\n"
-           "files tell the engine, or ENGINE:PATH?option=value&...\n\nCommands:\n");
+    size_t len = strlen(group);
+
+    return strncmp(command->name, group, len) == 0 && command->name[len] == ' ';
+}
+
+static bool help_is_group(const char *word)
+{
     for (size_t i = 0; cli_command_at(i); i++)
-        printf("  %-12s %s\n", cli_command_at(i)->name, cli_command_at(i)->summary);
+        if (help_is_of(cli_command_at(i), word))
+            return true;
+    return false;
+}
+
+/* All commands, or those of a group. */
+static void help_list(const char *group)
+{
+    printf("Usage: anykv %s%sCOMMAND [OPTION...] STORE ...\n\n"
+           "One key-value interface over several storage engines. STORE is a path, whose\n"
+           "files tell the engine, or ENGINE:PATH?option=value&...\n\nCommands:\n",
+           group ? group : "", group ? " " : "");
+    for (size_t i = 0; cli_command_at(i); i++)
+        if (!group || help_is_of(cli_command_at(i), group))
+            printf("  %-12s %s\n", cli_command_at(i)->name, cli_command_at(i)->summary);
     printf("\nExits with 0: fine, 1: no such key, 2: wrong use, 3: failure.\n"
            "'anykv COMMAND --help' tells more, with examples; so does man anykv.\n");
 }
@@ -111,12 +130,16 @@ static int help_run(cli *c)
         const cli_command *found  = cli_command_find(c->argc, c->argv, &used);
         cli                other  = {.command = found, .argc = 1, .argv = argv};
 
+        if (!found && c->argc == 1 && help_is_group(c->argv[0])) {
+            help_list(c->argv[0]);
+            return cli_flush(c, CLI_FINE);
+        }
         return found ? found->run(&other) : cli_unknown(c);
     }
     if (c->json)
         help_list_json();
     else
-        help_list();
+        help_list(NULL);
     return cli_flush(c, CLI_FINE);
 }
 
@@ -130,10 +153,15 @@ const cli_command cli_help_command = {"help", "[COMMAND]", "list the commands, o
 
 int cli_unknown(cli *c)
 {
+    bool more = c->argc > 1 && help_is_group(c->argv[0]);
+
+    if (more && (!strcmp(c->argv[1], "--help") || !strcmp(c->argv[1], "-h"))) {
+        help_list(c->argv[0]);
+        return cli_flush(c, CLI_FINE);
+    }
     c->json = false;
     for (int i = 0; i < c->argc; i++)
         c->json |= !strcmp(c->argv[i], "--json") || !strcmp(c->argv[i], "-j");
-    return cli_usage(c, "there is no command '%s%s%s'", c->argv[0],
-                     !strcmp(c->argv[0], "fused") && c->argc > 1 ? " " : "",
-                     !strcmp(c->argv[0], "fused") && c->argc > 1 ? c->argv[1] : "");
+    return cli_usage(c, "there is no command '%s%s%s'", c->argv[0], more ? " " : "",
+                     more ? c->argv[1] : "");
 }

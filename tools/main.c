@@ -39,6 +39,8 @@ int main(int argc, char **argv)
     cli c    = {.command = &cli_help_command, .argc = argc - 1, .argv = argv + 1};
     int used = 1;
 
+    /* a file too large is then a failure like any other, and is cleared away */
+    signal(SIGXFSZ, SIG_IGN);
     if (argc > 1 && (!strcmp(argv[1], "--version") || !strcmp(argv[1], "-V"))) {
         c.command = &cli_version_command;
     } else if (argc > 1 && strcmp(argv[1], "--help") != 0 && strcmp(argv[1], "-h") != 0) {

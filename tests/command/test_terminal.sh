@@ -37,4 +37,12 @@ is "an interrupted build is a failure" 3 $?
 ok "which leaves the old file" cmp -s b.fsdb before.fsdb
 is "and nothing beside it" "" "$(find . -name 'b.fsdb?*')"
 
+# A file over the limit of its size is told, and cleared away.
+size_limited() (ulimit -f 8; "$ANYKV" "$@") >.out 2>.err
+size_limited import -q -e fused --replace b.fsdb in.ndjson
+is "a build over the limit of a file's size is a failure" 3 $?
+has "which says so" "File too large" "$(cat .err)"
+ok "and leaves the old file" cmp -s b.fsdb before.fsdb
+is "and nothing beside that" "" "$(find . -name 'b.fsdb?*')"
+
 done_testing
