@@ -45,6 +45,8 @@ static void options_range(akv_buffer *out, const akv_option *o)
             cli_append_text(out, o->choices[i]);
         }
     } else if (o->type != AKV_OPTION_BOOL && o->type != AKV_OPTION_TEXT) {
+        if (o->min == 0 && o->max == UINT64_MAX)
+            return; /* any number */
         options_value(out, o, o->min);
         cli_append_text(out, "..");
         if (o->max != UINT64_MAX)

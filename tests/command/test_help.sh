@@ -17,6 +17,13 @@ has "an unknown command is named" "'frobnicate'" "$err"
 run fused frobnicate --json
 exits "an unknown second word is wrong use" 2
 json "that is told as JSON" "$err"
+for words in "fused --help" "fused -h" "help fused"; do
+    read -ra ask <<<"$words"
+    run "${ask[@]}"
+    exits "$words is fine" 0
+    has "$words lists the commands under it" "fused build" "$out"
+    is "$words lists no other" "" "$(echo "$out" | grep '^  get')"
+done
 run --version
 exits "--version works" 0
 has "--version names anykv" "anykv " "$out"
@@ -60,7 +67,10 @@ for engine in $ANYKV_ENGINES; do
     json "options $engine --json is JSON" "$out"
     run options "$engine" --man
     has "options $engine --man is mdoc" ".Bl -tag" "$out"
+    has "the manual has the options of $engine as they are" "$out" "$man"
 done
+run options --man
+has "the manual has the common options as they are" "$out" "$man"
 run options no-such
 exits "options of an unknown engine fail" 3
 has "options of an unknown engine names it" "no-such" "$err"
