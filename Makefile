@@ -342,7 +342,7 @@ pkgs_all := $(PKGS_common) $(foreach e,$(ENGINES),$(PKGS_$(e)))
 deps-build:
 	@$(S)/.ci/deps cc $(pkgs_all)
 deps-check:
-	@$(S)/.ci/deps cc cxx prove cmocka ieee-data $(pkgs_all)
+	@$(S)/.ci/deps cc cxx prove cmocka $(if $(multi_engine),,ieee-data) $(pkgs_all)
 .PHONY: deps-demo deps-lint deps-fuzz
 deps-demo:
 	@$(S)/.ci/deps cc ieee-data $(pkgs_all)
