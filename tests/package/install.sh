@@ -25,6 +25,13 @@ compile() {
 }
 has_engine() { [[ " $ANYKV_ENGINES " == *" $1 "* ]]; }
 only_under_prefix() { [ "$(cd "$out" && ls)" = opt ] && [ "$(cd "$out/opt" && ls)" = anykv ]; }
+# An engine of one's own needs the suite as well.
+compile_own() {
+    local flags
+    flags=$(pc --static --cflags --libs anykv) || return 1
+    # shellcheck disable=SC2086
+    "${CC:-cc}" -std=c17 -o "$tmp/own" "$root/examples/own_engine.c" -L"$out$libdir" -lanykv-conformance $flags
+}
 runs() { LD_LIBRARY_PATH=$out$libdir "$tmp/$1"; }
 links_no_shared() { ! ldd "$tmp/$1" | grep -q libanykv; }
 drops_the_rest() { ! nm "$tmp/one" | grep -E ' [Tt] akv_(txn_begin|scan|open)$'; }
@@ -81,4 +88,6 @@ if has_engine fused && has_engine memory; then
     ok "an example builds from the installed copy" compile example "$root/examples/two_engines.c" --static anykv
     ok "and runs" runs example
 fi
+ok "an engine of one's own builds from the installed copy" compile_own
+ok "and passes the suite" runs own
 finish
