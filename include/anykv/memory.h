@@ -12,7 +12,8 @@
  * last written.
  *
  * The engine starts no threads, and the words for durability change nothing
- * here: what lasts is what akv_sync has written.
+ * here: what lasts is what akv_sync has written. One that fails leaves the file
+ * as it was and poisons nothing: the next writes it anew.
  *
  * Choose it for tests, caches and scratch data; as a sorted map that many
  * threads may read, scan and change at once, with snapshots.
