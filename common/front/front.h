@@ -405,6 +405,8 @@ void                     akvi_iter_free(akv_iter *iter);
 
 /* scrub.c: returns when no scrub runs. */
 void akvi_scrub_stop(akv *db);
+/* A round on this thread, if the handle has no others and one is due; or AKV_END. */
+AKVI_MUST_USE akv_status akvi_scrub_work(akv *db);
 /* AKV_BUSY on the thread of this handle's scrub. */
 AKVI_MUST_USE akv_status akvi_scrub_elsewhere(const akv *db);
 

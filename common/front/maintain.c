@@ -113,8 +113,11 @@ akv_status akv_checkpoint(akv *db, const char *path, const akv_job_options *opt)
 akv_status akv_work(akv *db)
 {
     akv_status status = akvi_enter(db, __func__);
+    akv_status scrubbed;
 
     if (status != AKV_OK)
         return status;
-    return db->engine->work ? akvi_leave(db, db->engine->work(db->impl)) : AKV_END;
+    scrubbed = akvi_scrub_work(db);
+    status   = db->engine->work ? db->engine->work(db->impl) : AKV_END;
+    return akvi_leave(db, status == AKV_END ? scrubbed : status);
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * scrub.c: verify again and again in the background, on one thread of a pool
- * of one. Stopping cancels a verify that runs and waits for its end.
+ * of one, or without threads (threads=0) a round at a time in akv_work. Stopping
+ * cancels a verify that runs and waits for its end.
  */
 #include "common/front/front.h"
 
@@ -14,11 +15,13 @@ struct akvi_scrub {
     akv_job_options user; /* the caller's */
     akv_job_options job;  /* what verify gets */
     akv_cancel     *stop;
-    akvi_pool      *pool;
+    akvi_pool      *pool; /* NULL: by akv_work */
 
-    akvi_mutex    mu;
-    akvi_cond     stop_asked;
-    bool stopping AKVI_GUARDED_BY(mu);
+    akvi_mutex       mu;
+    akvi_cond        changed; /* stopping or working */
+    bool stopping    AKVI_GUARDED_BY(mu);
+    bool working     AKVI_GUARDED_BY(mu); /* in akv_work */
+    uint64_t next_ns AKVI_GUARDED_BY(mu); /* when akv_work's next round is due */
 };
 
 /* Whose scrub this thread runs: it can't wait for its own end. */
@@ -51,30 +54,72 @@ static bool scrub_wait(akvi_scrub *scrub)
     bool     go_on;
 
     akvi_mutex_lock(&scrub->mu);
-    while (!scrub->stopping && akvi_cond_wait_until(&scrub->stop_asked, &scrub->mu, until))
+    while (!scrub->stopping && akvi_cond_wait_until(&scrub->changed, &scrub->mu, until))
         ;
     go_on = !scrub->stopping;
     akvi_mutex_unlock(&scrub->mu);
     return go_on;
 }
 
+/* False when there shall be no other. */
+static bool scrub_round(akvi_scrub *scrub)
+{
+    akv       *db = scrub->db;
+    akv_status status;
+
+    akvi_call_begin();
+    scrub_here = db;
+    status     = db->engine->verify(db->impl, &scrub->job);
+    scrub_here = NULL;
+    if (status == AKV_CANCELLED || status == AKV_TIMEOUT)
+        return false;
+    if (status < 0 && status != AKV_CORRUPT)
+        akv_engine_log(&db->logger, AKV_LOG_ERROR, db->engine->name, "scrub could not finish: %s",
+                       akvi_pending_error()->text);
+    atomic_fetch_add_explicit(&db->scrub_rounds, 1, memory_order_relaxed);
+    return true;
+}
+
 static void scrub_run(void *user)
 {
-    akvi_scrub *scrub = user;
-    akv        *db    = scrub->db;
-    akv_status  status;
+    while (scrub_round(user) && scrub_wait(user))
+        ;
+}
 
-    scrub_here = db;
-    do {
-        akvi_call_begin();
-        status = db->engine->verify(db->impl, &scrub->job);
-        if (status == AKV_CANCELLED || status == AKV_TIMEOUT)
-            return;
-        if (status < 0 && status != AKV_CORRUPT)
-            akv_engine_log(&db->logger, AKV_LOG_ERROR, db->engine->name,
-                           "scrub could not finish: %s", akvi_pending_error()->text);
-        atomic_fetch_add_explicit(&db->scrub_rounds, 1, memory_order_relaxed);
-    } while (scrub_wait(scrub));
+/* The handle's scrub, if a round of it is due here; none other begins one. */
+static akvi_scrub *scrub_take(akv *db)
+{
+    akvi_scrub *scrub;
+    bool        due = false;
+
+    akvi_mutex_lock(&db->scrub_mu);
+    scrub = db->scrub;
+    if (scrub && !scrub->pool) {
+        akvi_mutex_lock(&scrub->mu);
+        due = !scrub->working && akvi_monotonic_ns() >= scrub->next_ns;
+        if (due)
+            scrub->working = true;
+        akvi_mutex_unlock(&scrub->mu);
+    }
+    akvi_mutex_unlock(&db->scrub_mu);
+    return due ? scrub : NULL;
+}
+
+akv_status akvi_scrub_work(akv *db)
+{
+    akvi_scrub *scrub = scrub_take(db);
+    bool        go_on;
+
+    if (!scrub)
+        return AKV_END;
+    go_on = scrub_round(scrub);
+    akvi_call_begin();
+    akvi_mutex_lock(&scrub->mu);
+    scrub->working = false;
+    scrub->next_ns = go_on ? akvi_monotonic_ns() + scrub->period_ns : UINT64_MAX;
+    akvi_cond_signal(&scrub->changed);
+    akvi_mutex_unlock(&scrub->mu);
+    return AKV_OK;
 }
 
 /* Takes one that was made only in part. */
@@ -82,16 +127,18 @@ static void scrub_free(akvi_scrub *scrub)
 {
     if (!scrub)
         return;
-    if (scrub->pool) {
-        akvi_mutex_lock(&scrub->mu);
-        scrub->stopping = true;
-        akvi_cond_signal(&scrub->stop_asked);
-        akvi_mutex_unlock(&scrub->mu);
+    if (scrub->stop)
         akv_cancel_trigger(scrub->stop);
+    akvi_mutex_lock(&scrub->mu);
+    scrub->stopping = true;
+    akvi_cond_signal(&scrub->changed);
+    while (scrub->working)
+        akvi_cond_wait(&scrub->changed, &scrub->mu);
+    akvi_mutex_unlock(&scrub->mu);
+    if (scrub->pool)
         akvi_pool_free(scrub->pool);
-    }
     akv_cancel_free(scrub->stop);
-    akvi_cond_destroy(&scrub->stop_asked);
+    akvi_cond_destroy(&scrub->changed);
     akvi_mutex_destroy(&scrub->mu);
     akvi_free(akvi_mem(scrub->db), scrub, sizeof *scrub);
 }
@@ -112,12 +159,12 @@ static akv_status scrub_new(akv *db, uint32_t period_s, const akv_job_options *u
     scrub->job.fault    = scrub_fault;
     scrub->job.user     = scrub;
     akvi_mutex_init(&scrub->mu, AKVI_RANK_LEAF);
-    akvi_cond_init(&scrub->stop_asked);
+    akvi_cond_init(&scrub->changed);
     status            = akv_cancel_new(&scrub->stop);
     scrub->job.cancel = scrub->stop;
-    if (status == AKV_OK)
+    if (status == AKV_OK && db->args.threads > 0)
         status = akvi_pool_new(akvi_mem(db), 1, "akv-scrub", &scrub->pool);
-    if (status == AKV_OK)
+    if (status == AKV_OK && scrub->pool)
         status = akvi_pool_submit(scrub->pool, scrub_run, scrub);
     if (status == AKV_OK)
         *scrub_out = scrub;

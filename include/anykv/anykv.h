@@ -713,7 +713,8 @@ AKV_API akv_status akv_checkpoint(akv *db, const char *path, const akv_job_optio
 AKV_API akv_status akv_work(akv *db);
 /* Verify again and again in the background, `period_s` between two ends and
  * beginnings, at options' bytes_per_s, telling faults from its own thread,
- * where stop and akv_close answer AKV_BUSY: end it by progress' answer. */
+ * where stop and akv_close answer AKV_BUSY: end it by progress' answer. A store
+ * opened with threads=0 does a round in akv_work whenever one is due. */
 AKV_API akv_status akv_scrub_start(akv *db, uint32_t period_s, const akv_job_options *opt);
 AKV_API akv_status akv_scrub_stop(akv *db);
 

@@ -432,6 +432,46 @@ static int life_enough(void *user, uint64_t done, uint64_t total, const char *un
     return ++*(int *)user >= 2;
 }
 
+static int life_close_in_scrub(void *user, uint64_t done, uint64_t total, const char *unit)
+{
+    (void)done;
+    (void)total;
+    (void)unit;
+    assert_int_equal(akv_close(user), AKV_BUSY);
+    return 1;
+}
+
+static void test_scrub_without_threads_is_done_by_akv_work(void **state)
+{
+    akv_open_options opt = AKV_OPEN_OPTIONS_INIT;
+    akv_job_options  job = AKV_JOB_OPTIONS_INIT;
+    akv             *db;
+
+    (void)state;
+    opt.threads = 0;
+    db          = toy_new(&opt);
+    assert_ok(akv_scrub_start(db, 0, NULL));
+    usleep(20000);
+    assert_int_equal(life_count(db, "scrub_rounds"), 0);
+    assert_ok(akv_work(db));
+    assert_ok(akv_work(db));
+    assert_int_equal(life_count(db, "scrub_rounds"), 2);
+    assert_ok(akv_scrub_stop(db));
+    assert_status(AKV_END, akv_work(db));
+    assert_ok(akv_scrub_start(db, 3600, NULL));
+    assert_ok(akv_work(db));
+    assert_status(AKV_END, akv_work(db));
+    assert_int_equal(life_count(db, "scrub_rounds"), 3);
+    assert_ok(akv_scrub_stop(db));
+    job.progress = life_close_in_scrub;
+    job.user     = db;
+    assert_ok(akv_scrub_start(db, 0, &job));
+    assert_ok(akv_work(db));
+    assert_status(AKV_END, akv_work(db));
+    assert_int_equal(life_count(db, "scrub_rounds"), 3);
+    assert_ok(akv_close(db));
+}
+
 static void test_scrub_ends_when_its_caller_says_so(void **state)
 {
     akv            *db    = toy_new(NULL);
@@ -530,6 +570,7 @@ int main(void)
         cmocka_unit_test(test_many_threads_on_one_handle_are_all_counted),
         cmocka_unit_test(test_value_may_be_released_by_another_thread),
         cmocka_unit_test(test_scrub_verifies_again_and_again_until_stopped),
+        cmocka_unit_test(test_scrub_without_threads_is_done_by_akv_work),
         cmocka_unit_test(test_scrub_ends_when_its_caller_says_so),
         cmocka_unit_test(test_build_takes_puts_then_answers_reads),
         cmocka_unit_test(test_build_aborted_can_only_be_closed),
