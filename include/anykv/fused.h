@@ -261,6 +261,103 @@ AKV_API uint64_t akv_fused_writer_keys(const akv_fused_writer *writer);
 AKV_API akv_status akv_fused_build(akv_fused_writer *writer, const char *path,
                                    const akv_job_options *opt);
 
+/* --------------------------------------------------------------- reloading
+ *
+ * A reloader is a reader whose file may be replaced while it is in use: by any
+ * build, or by a rename. One serves any number of threads, so it is also what a
+ * pool of readers is for. Reads pin the file they use: that takes no lock, waits
+ * for nothing and costs some ten nanoseconds, so pin once for what must agree,
+ * such as a batch or a scan, or for each read. A reload opens and checks the new
+ * file first, then swaps: no read fails or waits, those under way end on the
+ * file they began with, and a bad new file leaves the old one serving.
+ *
+ *     akv_fused_reloader_open("names.fsdb", NULL, &r);
+ *     akv_fused_watch_start(r, NULL, &w);
+ *     ...                                                    in any thread:
+ *     akv_fused_pin pin;
+ *
+ *     if (akv_fused_reloader_pin(r, &pin) == AKV_OK) {
+ *         if (akv_fused_get(pin.fused, akv_str("mond"), &object) == AKV_OK)
+ *             use(object);
+ *         akv_fused_pin_release(&pin);
+ *     }
+ *
+ * A file is another one when its time, its length, its inode or its device
+ * differs. One changed in place counts as well, but see AKV_FUSED_MAP: replace
+ * files, don't write into them. A relative path is looked up at each reload. */
+
+typedef struct akv_fused_reloader akv_fused_reloader;
+
+/* A hold on the file that was current, for one thread at a time; it may be
+ * given back by another. What `fused` hands out is borrowed until then. Don't
+ * close `fused`. */
+typedef struct akv_fused_pin {
+    const akv_fused *fused;
+    uint64_t         generation; /* 1 for the file first opened, then 2, 3, ... */
+    void            *pinned;
+} akv_fused_pin;
+#define AKV_FUSED_PIN_INIT \
+    {                      \
+        NULL, 0, NULL      \
+    }
+
+/* As akv_fused_open. The options, and what they point at, serve every reload. */
+AKV_API akv_status akv_fused_reloader_open(const char *path, const akv_fused_options *opt,
+                                           akv_fused_reloader **reloader_out);
+/* AKV_BUSY with pins or watches live; the reloader stays usable then. Takes NULL.
+ * After fork, the child may only drop what it has. */
+AKV_API akv_status akv_fused_reloader_close(akv_fused_reloader *reloader);
+
+/* Pin the current file: one that was current when or after the call began. Only
+ * misuse fails. */
+AKV_API akv_status akv_fused_reloader_pin(akv_fused_reloader *reloader, akv_fused_pin *pin_out);
+/* Give it back and empty it; an empty one and NULL are fine. The last pin of a
+ * file that was replaced closes that file. */
+AKV_API void akv_fused_pin_release(akv_fused_pin *pin);
+/* Pin and akv_fused_get in one. The pin holds the object, and is empty on any
+ * answer but AKV_OK. */
+AKV_API akv_status akv_fused_reloader_get(akv_fused_reloader *reloader, akv_slice key,
+                                          akv_slice *object_out, akv_fused_pin *pin_out);
+
+/* Open the file anew if it is another one, or in any case with `force`, and swap.
+ * AKV_ABSENT: no file is there. That and any failure leave the old file serving;
+ * the next call tries again. `changed_out` (may be NULL) tells of a swap. From
+ * any thread; one reload runs at a time. AKV_BUSY when 255 replaced files are
+ * still pinned. */
+AKV_API akv_status akv_fused_reloader_reload(akv_fused_reloader *reloader, bool force,
+                                             bool *changed_out);
+/* The number of the current file, as in akv_fused_pin. */
+AKV_API uint64_t akv_fused_reloader_generation(const akv_fused_reloader *reloader);
+
+typedef struct akv_fused_watch akv_fused_watch;
+
+typedef struct akv_fused_watch_options {
+    size_t   size;        /* sizeof(akv_fused_watch_options) */
+    uint32_t interval_ms; /* look at the file at least as often; default 1,000; 0 is refused */
+    uint32_t reserved;
+    /* Called on the watch's own thread, which waits for them; either may be
+     * NULL. They may use the reloader, but not stop the watch. */
+    void (*on_reload)(void *user, akv_fused_reloader *reloader);
+    void (*on_error)(void *user, const akv_error *error); /* at each try that failed */
+    void *user;
+} akv_fused_watch_options;
+#define AKV_FUSED_WATCH_OPTIONS_INIT                               \
+    {                                                              \
+        sizeof(akv_fused_watch_options), 1000, 0, NULL, NULL, NULL \
+    }
+
+/* Start a thread ("akv-watch", one for each watch; it takes no signals) that
+ * reloads when the file has changed: on Linux as soon as one in its folder is
+ * written or renamed, and where that can't be known, within the interval. It
+ * begins by looking. While there is no file it waits for one; a bad one is
+ * tried again each interval. */
+AKV_API akv_status akv_fused_watch_start(akv_fused_reloader            *reloader,
+                                         const akv_fused_watch_options *opt,
+                                         akv_fused_watch              **watch_out);
+/* At once, but a reload or callback that runs is waited for. Takes NULL. The
+ * reloader goes on without. AKV_MISUSE in a callback of the watch itself. */
+AKV_API akv_status akv_fused_watch_stop(akv_fused_watch *watch);
+
 #ifdef __cplusplus
 }
 #endif
