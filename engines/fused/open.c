@@ -11,6 +11,7 @@
 #include "common/codec/crc.h"
 #include "common/env/file.h"
 #include "common/map/hash.h"
+#include "engines/fused/address.h"
 #include "engines/fused/sort.h"
 
 #define OPEN_AHEAD 32u /* entries whose slots are asked for before they are filled */
@@ -276,7 +277,9 @@ akv_status akvi_fused_open(const char *path, const akv_fused_options *opt,
     f->options       = *opt;
     f->check_objects = opt->check_objects;
     f->path          = akvi_strdup(allocator, path);
-    st               = f->path ? open_all(f, salvage) : AKV_NOMEM;
+    st               = f->path ? akvi_fused_addresses_new(allocator, &f->addresses) : AKV_NOMEM;
+    if (st == AKV_OK)
+        st = open_all(f, salvage);
     if (st != AKV_OK) {
         akvi_fused_close(f);
         return st;
@@ -292,6 +295,7 @@ void akvi_fused_close(akv_fused *f)
     if (f->table.tags)
         akvi_fused_table_free(f->allocator, &f->table);
     akvi_free(f->allocator, f->places, f->places_n * sizeof *f->places);
+    akvi_fused_addresses_free(f->allocator, f->addresses);
     open_unload(f);
     akvi_strfree(f->allocator, f->path);
     akvi_free(f->allocator, f, sizeof *f);

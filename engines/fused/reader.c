@@ -9,6 +9,7 @@
 #include "common/base/printable.h"
 #include "common/codec/crc.h"
 #include "common/map/hash.h"
+#include "engines/fused/address.h"
 #include "engines/fused/offsets.h"
 
 #include <stdio.h>
@@ -274,7 +275,8 @@ void akvi_fused_info(const akv_fused *f, akv_fused_info *info_out)
                   (f->mapped ? 0 : f->size);
     info.ordered = f->ordered;
     info.mapped  = f->mapped;
-    *info_out    = info;
+    akvi_fused_addresses_info(f->addresses, &info);
+    *info_out = info;
 }
 
 akv_status akv_fused_info_get(const akv_fused *fused, akv_fused_info *info_out)

@@ -8,7 +8,8 @@
  *  1. every entry of the index that it knows lies in the file;
  *  2. an offset to an object is checked whenever it is followed;
  *  3. numbers of keys (ordinals) run over different keys in order;
- *  4. nothing changes until it is closed.
+ *  4. nothing changes until it is closed, but that the index of addresses is
+ *     made when it is first asked for.
  */
 #ifndef AKVI_FUSED_READER_H
 #define AKVI_FUSED_READER_H
@@ -46,6 +47,8 @@ struct akv_fused {
     bool                 mapped;
     char                *path;
     akv_fused_options    options;
+
+    struct fused_addresses *addresses; /* address.h */
 };
 
 /* `opt` is full size and checked. With `salvage`, damage is logged and what

@@ -178,10 +178,15 @@ typedef struct akv_fused_info {
     uint64_t    memory;         /* heap bytes held for lookups, and for the copy in read mode */
     bool        ordered;        /* keys stand in order and once each */
     bool        mapped;
+    bool        ip_indexed; /* the index of addresses is made; these are 0 before: */
+    uint8_t     reserved[5];
+    uint64_t    ip_v4_keys, ip_v6_keys; /* keys that are blocks of addresses */
+    uint64_t    ip_others;              /* keys that are not: left out of that index */
 } akv_fused_info;
-#define AKV_FUSED_INFO_INIT                                                                 \
-    {                                                                                       \
-        sizeof(akv_fused_info), NULL, 0, 0, 0, 0, 0, 0, {0}, 0, 0, 0, 0, 0, 0, false, false \
+#define AKV_FUSED_INFO_INIT                                                                  \
+    {                                                                                        \
+        sizeof(akv_fused_info), NULL, 0, 0, 0, 0, 0, 0, {0}, 0, 0, 0, 0, 0, 0, false, false, \
+            false, {0}, 0, 0, 0                                                              \
     }
 AKV_API akv_status akv_fused_info_get(const akv_fused *fused, akv_fused_info *info_out);
 
@@ -208,6 +213,46 @@ typedef struct akv_fused_report {
  * either case. */
 AKV_API akv_status akv_fused_verify(const akv_fused *fused, const akv_job_options *opt,
                                     akv_fused_report *report_out);
+
+/* Look-up by IP address, among keys that are blocks of addresses: the object of
+ * the longest block (the one with the most prefix bits) that the address is in,
+ * and that block's key as it is in the file. AKV_OK, AKV_ABSENT when no block
+ * holds it, AKV_MISUSE when `address` is none, AKV_CORRUPT when the block's
+ * object is not in the file (the key is answered all the same), AKV_NOMEM when
+ * there is no memory for the index. `key_out` may be NULL.
+ *
+ * Addresses are written 192.0.2.1: four decimal numbers without leading zeros;
+ * or 2001:db8::1: groups of one to four hex digits of either case, with one
+ * "::" for one or more groups of zero, the last two groups perhaps in decimal
+ * (::ffff:192.0.2.1). Nothing may stand around them: no space, bracket, port or
+ * zone.
+ *
+ * A block is an address, "/", and how many of its upper bits count, 0 to 32 or
+ * 128, without leading zeros. As keys:
+ *  - A bare address is a block of one: /32 or /128.
+ *  - Bits of the address past the prefix are ignored: 10.1.2.3/8 is 10.0.0.0/8,
+ *    for a table that says so surely means the network this host is in, and
+ *    leaving the key out would lose it in silence.
+ *  - Keys that name the same block: one without such bits counts before those
+ *    with; then the first in the order of keys. The others are never answered.
+ *  - IPv4-mapped addresses are IPv4: ::ffff:192.0.2.1 looks up 192.0.2.1, and
+ *    the key ::ffff:192.0.2.0/120 is 192.0.2.0/24. Apart from that the two
+ *    families do not meet: ::/0 and other blocks shorter than ::ffff:0:0/96 hold
+ *    no IPv4 address, mapped or not, and 0.0.0.0/0 no IPv6 address.
+ *  - All other keys, such as 10.0.0/8, 010.0.0.0/8 or 10.0.0.0/33, are no
+ *    blocks and take no part.
+ *
+ * The first look-up makes an index of all blocks in memory, once for each
+ * reader: some 12 bytes for an IPv4 block that stands alone, 26 for an IPv6 one,
+ * twice that at most, and 64 more for each block while it is made. Other threads
+ * that look up meanwhile wait for it; afterwards nothing waits. */
+AKV_API akv_status akv_fused_lookup_ip(const akv_fused *fused, akv_slice address,
+                                       akv_slice *object_out, akv_slice *key_out);
+/* The same for an address as it is in packets: 4 or 16 bytes, upper first. */
+AKV_API akv_status akv_fused_lookup_ip_bytes(const akv_fused *fused, akv_slice address,
+                                             akv_slice *object_out, akv_slice *key_out);
+/* Make that index now, so that no look-up has to. */
+AKV_API akv_status akv_fused_ip_index(const akv_fused *fused);
 
 /* ----------------------------------------------------------------- writing
  *
