@@ -18,6 +18,7 @@ extern const cli_command cli_convert_command;                               /* c
 extern const cli_command cli_options_command, cli_engines_command;          /* options.c */
 extern const cli_command cli_bench_command;                                 /* bench.c */
 extern const cli_command cli_fused_build_command, cli_fused_info_command;   /* fused.c */
+extern const cli_command cli_fused_lookup_command;                          /* fused.c */
 extern const cli_command cli_version_command, cli_help_command;             /* help.c */
 
 /* In order; NULL just past the last. */

@@ -1,9 +1,16 @@
 /* SPDX-License-Identifier: MIT
  *
- * fused.c: `anykv fused build` and `fused info`. Both go through the shared
- * interface, so they need no more of a build than any other command.
+ * fused.c: `anykv fused build`, `fused info` and `fused lookup`. They go through
+ * the shared interface, so they need no more of a build than any other command,
+ * but for the look-up itself.
  */
 #include "tools/transfer.h"
+
+#include <anykv/fused.h>
+
+/* Not there in a build without the engine, in which no store of it opens. */
+#pragma weak akv_fused_of
+#pragma weak akv_fused_lookup_ip
 
 static int fused_build_run(cli *c)
 {
@@ -116,3 +123,104 @@ const cli_command cli_fused_info_command = {
     "  anykv fused info data.fsdb --json\n"
     "  anykv fused info damaged.fsdb --salvage",
     fused_info_run};
+
+/* ------------------------------------------------------------------- lookup */
+
+typedef struct fused_lookup {
+    cli_store store;
+    uint32_t  show;
+} fused_lookup;
+
+static void fused_lookup_print(const cli *c, const fused_lookup *a, akv *db, const char *address,
+                               akv_slice key, akv_slice object)
+{
+    akv_value  value = AKV_VALUE_INIT;
+    akv_buffer out   = AKV_BUFFER_INIT;
+    cli_record r;
+
+    value.data = object.data;
+    value.len  = object.len;
+    r          = cli_record_of(db, key, &value);
+    if (c->json) {
+        cli_record_json(&out, &r, false, false);
+        out.len -= 2; /* reopen the object: "}\n" */
+        cli_append_text(&out, ",\"address\":");
+        cli_json_text(&out, akv_str(address));
+        cli_append_text(&out, "}\n");
+    } else {
+        cli_printf(&out, "%s\t", address);
+        cli_escape(&out, key);
+        cli_append_text(&out, "\t");
+        cli_show_value(&out, &r, (cli_show)a->show, true);
+        cli_append_text(&out, "\n");
+    }
+    cli_print(&out);
+    akv_buffer_free(&out);
+}
+
+static void fused_lookup_absent(const cli *c, const char *address)
+{
+    akv_buffer out = AKV_BUFFER_INIT;
+
+    if (c->json) {
+        cli_append_text(&out, "{\"address\":");
+        cli_json_text(&out, akv_str(address));
+        cli_append_text(&out, ",\"absent\":true}\n");
+        cli_print(&out);
+    } else if (!c->quiet) {
+        fprintf(stderr, "anykv: no block holds '%s'\n", address);
+    }
+    akv_buffer_free(&out);
+}
+
+static int fused_lookup_all(cli *c, const fused_lookup *a, akv *db)
+{
+    const akv_fused *f    = akv_fused_of(db);
+    int              code = CLI_FINE;
+
+    for (int i = 1; i < c->argc && code < CLI_USAGE; i++) {
+        akv_slice object, key;
+        int answer = cli_answer(c, akv_fused_lookup_ip(f, akv_str(c->argv[i]), &object, &key));
+
+        if (answer == CLI_FINE)
+            fused_lookup_print(c, a, db, c->argv[i], key, object);
+        else if (answer == CLI_ABSENT)
+            fused_lookup_absent(c, c->argv[i]);
+        if (answer > code)
+            code = answer;
+    }
+    return code;
+}
+
+static int fused_lookup_run(cli *c)
+{
+    fused_lookup     a         = {.store = CLI_STORE_INIT};
+    const cli_option options[] = {
+        CLI_SHOW_ROW(&a.show),
+        {CLI_PAIRS, 'o', "option", "NAME=VALUE", &a.store.pairs,
+         "an option of the engine (see anykv options fused)"},
+        {CLI_FLAG, 0, "salvage", NULL, &a.store.salvage, "open what can be read of a damaged file"},
+        {CLI_END, 0, NULL, NULL, NULL, NULL}};
+    int  code = cli_parse(c, options, 2, -1);
+    akv *db;
+
+    if (code != CLI_GO)
+        return code;
+    a.store.engine = "fused";
+    code           = cli_open(c, &a.store, c->argv[0], AKV_OPEN_READ_ONLY, AKV_CAP_READ, &db);
+    if (code != CLI_GO)
+        return code;
+    return cli_close(c, &a.store, db, cli_flush(c, fused_lookup_all(c, &a, db)));
+}
+
+const cli_command cli_fused_lookup_command = {
+    "fused lookup", "FILE.fsdb ADDRESS...", "find IP addresses among blocks of them",
+    "Keys that are blocks of IP addresses, such as 192.0.2.0/24, 2001:db8::/32 or a\n"
+    "bare address, are looked up by address: prints the longest block that holds\n"
+    "it. A line each: address, tab, block, tab, value. Exits with 1 when no block\n"
+    "holds an address.\n\n"
+    "Examples:\n"
+    "  anykv fused lookup countries.fsdb 9.9.9.9\n"
+    "  anykv fused lookup countries.fsdb 2001:db8::1 ::ffff:192.0.2.1 --json\n"
+    "  anykv fused lookup countries.fsdb -o verify_on_open=false 192.0.2.1",
+    fused_lookup_run};

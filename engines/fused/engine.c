@@ -7,6 +7,7 @@
  */
 #include "engines/fused/engine.h"
 
+#include "common/base/handle.h"
 #include "common/base/mem.h"
 #include "common/env/file.h"
 
@@ -563,3 +564,10 @@ const akv_engine akvi_fused = {
     .stats            = engine_stats,
     .destroy          = engine_destroy,
 };
+
+const akv_fused *akv_fused_of(akv *db)
+{
+    const fused_store *store = akvi_handle_impl(db, &akvi_fused);
+
+    return store ? atomic_load_explicit(&store->reader, memory_order_acquire) : NULL;
+}

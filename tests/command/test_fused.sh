@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
 #
-# fused build and fused info.
+# fused build, fused info and fused lookup.
 # shellcheck source=tests/command/lib disable=SC1091,SC2154
 . "$(dirname "$0")/lib"
 need fused
@@ -48,6 +48,30 @@ echo "{\"key\":\"$key\",\"value\":1}" | "$ANYKV" fused build long.fsdb >.out 2>.
 is "a key over the limit fails" 3 $?
 ok "and leaves nothing" test ! -e long.fsdb
 has "and tells the line" "line 1" "$(cat .err)"
+
+# Addresses among blocks.
+printf 'block,net\n10.0.0.0/8,ten\n10.1.0.0/16,one\n2001:db8::/32,doc\nmoon,none\n' >ip.csv
+run fused build ip.fsdb --input ip.csv -q
+run fused lookup ip.fsdb 10.1.2.3
+exits "fused lookup is fine" 0
+is "and prints the longest block" $'10.1.2.3\t10.1.0.0/16\t{"net":"one"}' "$out"
+run fused lookup ip.fsdb ::ffff:10.2.0.0 2001:DB8::1 --json
+exits "of several too" 0
+json "fused lookup --json is JSON" "$out"
+has "with the block" '{"key":"10.0.0.0/8","value":{"net":"ten"}' "$out"
+has "and the address" '"address":"2001:DB8::1"' "$out"
+run fused lookup ip.fsdb 11.0.0.0 10.0.0.0
+exits "an address in no block is absent" 1
+has "and told" "'11.0.0.0'" "$err"
+has "and the others are answered" "10.0.0.0/8" "$out"
+run fused lookup ip.fsdb 11.0.0.0 --json
+exits "as JSON too" 1
+is "which says so" '{"address":"11.0.0.0","absent":true}' "$out"
+run fused lookup ip.fsdb moon
+exits "what is no address is a failure" 3
+has "and named" "'moon' is no IP address" "$err"
+run fused lookup ip.fsdb
+exits "fused lookup without an address is wrong use" 2
 
 head -c 45 t.fsdb >cut.fsdb
 run fused info cut.fsdb --json
