@@ -75,7 +75,9 @@ unit_src    := $(filter-out $(multi_engine),$(call with_engines,$(wildcard $(S)/
 conf_run    := $(filter-out $(multi_engine),$(call with_engines,$(wildcard $(S)/tests/conformance/run_*.c)))
 crash_src   := $(filter-out $(multi_engine),$(call with_engines,$(wildcard $(S)/tests/crash/*.c)))
 fuzz_src    := $(call with_engines,$(wildcard $(S)/tests/fuzz/fuzz_*.c))
-example_src := $(filter-out $(multi_engine),$(call with_engines,$(wildcard $(S)/examples/*.c)))
+# Those that include the header of an engine that is not there.
+with_headers = $(filter-out $(if $(absent_engines),$(shell grep -lF $(foreach e,$(absent_engines),-e '<anykv/$(e).h>') $(1) /dev/null)),$(1))
+example_src := $(filter-out $(multi_engine),$(call with_headers,$(wildcard $(S)/examples/*.c)))
 
 obj = $(patsubst $(S)/%.c,$(OUT)/obj/%.o,$(1))
 lib_obj  := $(call obj,$(lib_src))
