@@ -252,7 +252,7 @@ const cli_command cli_put_command = {
     "Store VALUE, or what --file holds, under KEY, replacing what was there.\n"
     "A condition that does not hold is a failure (3), and nothing is written.\n\n"
     "Examples:\n"
-    "  anykv put store.db moon Luna\n"
+    "  anykv put -c memory:store.db moon Luna\n"
     "  anykv put store.db moon Luna --if-absent --ttl 7d\n"
     "  tar c . | anykv put store.db backup --file - --sync always",
     put_run};
