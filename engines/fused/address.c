@@ -240,9 +240,9 @@ typedef struct address_key {
 
 static inline int address_compare_ip(fused_ip a, fused_ip b)
 {
-    if (a.hi != b.hi)
-        return a.hi < b.hi ? -1 : 1;
-    return (a.lo > b.lo) - (a.lo < b.lo);
+    int hi = (a.hi > b.hi) - (a.hi < b.hi);
+
+    return hi != 0 ? hi : (a.lo > b.lo) - (a.lo < b.lo);
 }
 
 static bool address_same(const address_key *a, const address_key *b)
