@@ -50,9 +50,9 @@ const cli_command cli_fused_build_command = {
 
 /* The original's figures, in its order, then ours. */
 static const char *const fused_figures[] = {
-    "path",           "version",      "num_keys",   "num_objects", "index_offset",
-    "data_offset",    "file_size",    "file_crc32", "keys",        "index_size",
-    "trailing_bytes", "table_memory", "access",     "order",
+    "path",      "version",    "num_keys", "num_objects",   "index_offset",   "data_offset",
+    "file_size", "file_crc32", "keys",     "index_size",    "trailing_bytes", "table_memory",
+    "access",    "order",      "section",  "section_bytes",
 };
 
 static void fused_figure(cli *c, akv_buffer *out, const akv_stat *stat)
@@ -117,7 +117,8 @@ static int fused_info_run(cli *c)
 const cli_command cli_fused_info_command = {
     "fused info", "FILE.fsdb", "print the figures of a .fsdb file",
     "Print the figures of a .fsdb file: those of its header, and what reading it\n"
-    "told. The file's CRC is checked first, unless -o verify_on_open=false.\n\n"
+    "told. The file's CRC is checked first if it has no hash section, or with\n"
+    "-o verify_on_open=true.\n\n"
     "Examples:\n"
     "  anykv fused info data.fsdb\n"
     "  anykv fused info data.fsdb --json\n"

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT
  *
- * hash.h: a fast 64-bit hash of bytes, for tables in memory.
+ * hash.h: a fast 64-bit hash of bytes, for tables.
  *
  * Each step multiplies two 64-bit words into 128 bits and folds the halves
- * together. It is the same on every machine, but never stored: it may change
- * with any release. Give a random seed where keys come from strangers.
+ * together. It is the same on every machine and in every release: .fsdb files
+ * hold tables by it. Give a random seed where keys come from strangers.
  */
 #ifndef AKVI_MAP_HASH_H
 #define AKVI_MAP_HASH_H

@@ -272,11 +272,15 @@ static void address_collect(const akv_fused *f, address_index *ix, address_key *
         unsigned n = akvi_fused_block(f, i / FUSED_BLOCK, places);
 
         for (unsigned k = 0; k < n; k++) {
-            const uint8_t *entry = f->index + places[k];
-            akv_slice      text  = akv_bytes(fused_entry_key(entry), fused_entry_key_len(entry));
-            address_key    key   = {.place = places[k]};
+            address_key    key = {.place = places[k]};
+            const uint8_t *entry;
+            akv_slice      text;
             uint64_t      *count;
 
+            if (places[k] == FUSED_NO_PLACE)
+                continue;
+            entry = f->index + places[k];
+            text  = akv_bytes(fused_entry_key(entry), fused_entry_key_len(entry));
             if (!akvi_fused_block_parse(text, &key.block))
                 continue;
             count = key.block.is_v4 ? &ix->keys4 : &ix->keys6;

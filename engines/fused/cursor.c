@@ -24,20 +24,30 @@ unsigned akvi_fused_block(const akv_fused *f, uint64_t block, uint64_t places_ou
         memcpy(places_out, f->places + from, n * sizeof *places_out);
         return n;
     }
-    at = f->places[block];
+    at = fused_block_place(f, block);
     for (unsigned i = 0; i < n; i++) {
+        if (!fused_entry_fits(f, at)) {
+            places_out[i] = at = FUSED_NO_PLACE;
+            continue;
+        }
         places_out[i] = at;
         at += fused_entry_len(f->index + at);
     }
     return n;
 }
 
-static bool cursor_before(const uint8_t *entry, akv_slice key, cursor_side side)
+static bool cursor_before(const akv_fused *f, uint64_t place, akv_slice key, cursor_side side)
 {
-    size_t len = fused_entry_key_len(entry);
-    size_t n   = len < key.len ? len : key.len;
-    int    c   = n ? memcmp(fused_entry_key(entry), key.data, n) : 0;
+    const uint8_t *entry;
+    size_t         len, n;
+    int            c;
 
+    if (!fused_entry_fits(f, place))
+        return false;
+    entry = f->index + place;
+    len   = fused_entry_key_len(entry);
+    n     = len < key.len ? len : key.len;
+    c     = n ? memcmp(fused_entry_key(entry), key.data, n) : 0;
     if (c != 0)
         return c < 0;
     if (len < key.len)
@@ -53,10 +63,9 @@ static uint64_t cursor_bound(const akv_fused *f, akv_slice key, cursor_side side
     unsigned n, i;
 
     while (low < high) { /* to the first block that does not begin before it */
-        uint64_t mid   = low + (high - low) / 2;
-        uint64_t place = f->places[f->ordered ? mid : mid * FUSED_BLOCK];
+        uint64_t mid = low + (high - low) / 2;
 
-        if (cursor_before(f->index + place, key, side))
+        if (cursor_before(f, fused_block_place(f, mid), key, side))
             low = mid + 1;
         else
             high = mid;
@@ -65,7 +74,7 @@ static uint64_t cursor_bound(const akv_fused *f, akv_slice key, cursor_side side
         return 0;
     block = low - 1;
     n     = akvi_fused_block(f, block, places);
-    for (i = 1; i < n && cursor_before(f->index + places[i], key, side); i++)
+    for (i = 1; i < n && cursor_before(f, places[i], key, side); i++)
         ;
     return block * FUSED_BLOCK + i;
 }
@@ -87,6 +96,7 @@ void akvi_fused_cursor_range(const akv_fused *f, akv_slice lower, const akv_slic
     cursor_over(f, first, upper ? cursor_bound(f, *upper, CURSOR_BELOW) : f->keys, c);
 }
 
+/* The entry that the cursor is on, or NULL when there is none at its place. */
 static const uint8_t *cursor_entry(akv_fused_cursor *c)
 {
     const akv_fused *f     = c->fused;
@@ -98,12 +108,16 @@ static const uint8_t *cursor_entry(akv_fused_cursor *c)
 
         c->block = block;
         for (unsigned i = 0; i < n && !c->keys_only; i++) {
-            uint64_t off = fused_entry_object(f->index + c->entries[i]);
+            uint64_t off = f->size;
 
+            if (c->entries[i] != FUSED_NO_PLACE)
+                off = fused_entry_object(f->index + c->entries[i]);
             if (off < f->size)
                 __builtin_prefetch(f->data + off);
         }
     }
+    if (c->entries[key % FUSED_BLOCK] == FUSED_NO_PLACE)
+        return NULL;
     return f->index + c->entries[key % FUSED_BLOCK];
 }
 
@@ -131,7 +145,9 @@ akv_status akvi_fused_cursor_move(akv_fused_cursor *c, akv_move move, akv_slice 
     }
     if (c->at == 0 || c->at > c->n)
         return AKV_END;
-    entry  = cursor_entry(c);
+    entry = cursor_entry(c);
+    if (!entry)
+        return akvi_fused_bad_place(c->fused);
     c->key = akv_bytes(fused_entry_key(entry), fused_entry_key_len(entry));
     return c->keys_only ? AKV_OK : akvi_fused_object(c->fused, entry, check, &c->object);
 }

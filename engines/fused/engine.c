@@ -74,10 +74,17 @@ static akv_status engine_open_as(fused_store *s, const akv_open_args *args, bool
                          : (args->flags & AKV_OPEN_CREATE) != 0);
     if (*build_out) {
         st = engine_may_build(args, exists);
-        return st == AKV_OK ? akvi_fused_writer_new(s->allocator, s->env, &s->writer) : st;
+        return st == AKV_OK ? akvi_fused_writer_new(s->allocator, s->env, !s->options.hash_section,
+                                                    &s->writer)
+                            : st;
     }
     st = akvi_fused_open(args->path, &s->options, s->allocator, s->env,
                          args->flags & AKV_OPEN_SALVAGE ? args->logger : NULL, &reader);
+    if (st == AKV_OK && reader->section_state == AKV_FUSED_SECTION_DAMAGED)
+        akv_engine_log(args->logger, AKV_LOG_WARN, "fused",
+                       "%s: the hash section is damaged, so the index is used; build the file "
+                       "anew to open it at once again",
+                       args->path);
     atomic_store_explicit(&s->reader, reader, memory_order_release);
     return st;
 }
@@ -495,6 +502,9 @@ static void engine_stats_building(fused_store *s, akv_stats *stats)
     akvi_mutex_unlock(&s->mu);
 }
 
+/* By akv_fused_section. */
+static const char *const engine_sections[] = {"none", "used", "damaged"};
+
 static void engine_stats(void *impl, akv_stats *stats)
 {
     fused_store   *s    = impl;
@@ -526,6 +536,10 @@ static void engine_stats(void *impl, akv_stats *stats)
                   "Memory held for look-ups, and for the file if it is not mapped");
     akv_stats_add_text(stats, "access", info.mapped ? "mapped" : "in memory",
                        "How the file is read");
+    akv_stats_add(stats, AKV_STAT_GAUGE, "section_bytes", "bytes", info.section_bytes,
+                  "Bytes of the hash section");
+    akv_stats_add_text(stats, "section", engine_sections[info.section],
+                       "What the file's hash section is good for");
     akv_stats_add_text(stats, "order", info.ordered ? "sorted" : "sorted on opening",
                        "How keys stand in the file");
 }

@@ -29,8 +29,36 @@
  * The file's CRC covers all that follows the header to the very end; nothing
  * covers the header. Readers ignore bytes after the index as long as the CRC
  * covers them, and flags, pad and reserved: room for additions that every
- * reader of version 2 lets pass. Bytes after the index are such an addition's
- * when a flag bit says so, and of no meaning here.
+ * reader of version 2 lets pass. One is known here, when flag bit 0 is set:
+ *
+ * hash section: from the index's end to the file's end. A cache of the index,
+ * for opening at once; merging and rebuilding by others drops it.
+ *   descriptor
+ *   zeroes, to a multiple of 64 in the file
+ *   tags      8 bytes a group: a byte of the hash of each slot's key; 0: empty
+ *   zeroes, to a multiple of 64 in the file
+ *   slots     64 bytes a group: 8 of 8 bytes (table.h)
+ *   samples   place in the index of every 16th entry, 4 bytes each; 8 when the
+ *             section begins at 4 GiB or beyond
+ *   descriptor, the same again: the trailer by which the section is found
+ *
+ * descriptor
+ *    0   8  where the section begins: the index's end
+ *    8   8  length of the section
+ *   16   8  seed of the hash
+ *   24   4  groups
+ *   28   4  reach: groups to look into before a key is known to be absent
+ *   32   4  CRC-32 of the file's bytes [40, section)
+ *   36   4  CRC-32 of the section between its two descriptors
+ *   40  12  0
+ *   52   4  CRC-32 of the header's bytes [0, 32) and the 52 bytes before
+ *   56   8  magic "\xf5" "hashix1"
+ *
+ * A plain file ends in an offset below 2^63, and one without keys has no
+ * section, so the magic with the flag can't be met by chance. A key's group is
+ * (hash >> 32) * groups >> 32, its tag the hash's low byte, 1 for 0; the hash is
+ * akvi_hash. A key that finds its group full goes to the next, the first after
+ * the last.
  *
  * Valid iff: length >= 40, magic and version match, file_crc32 matches, the
  * num_keys entries lie in the file, and each offset leads to an object that
@@ -57,6 +85,15 @@
 #define FUSED_AT_CRC         32u
 #define FUSED_OBJECT_HEADER  8u
 #define FUSED_ENTRY_LEAST    10u /* an index entry with an empty key */
+#define FUSED_FLAG_SECTION   0x01u
+#define FUSED_SECTION_MAGIC \
+    "\xf5"                  \
+    "hashix1"
+#define FUSED_DESCRIPTOR     64u
+#define FUSED_DESCRIPTOR_CRC 52u
+/* Entries per block: of each block the place of its first entry is known, and
+ * a cursor finds the others. */
+#define FUSED_BLOCK 16u
 
 typedef struct fused_header {
     uint8_t  flags;

@@ -17,14 +17,19 @@
 #define OPEN_AHEAD 32u /* entries whose slots are asked for before they are filled */
 
 static const char *const open_modes[] = {"map", "read", NULL};
+/* akv_fused_check; a boolean's words mean always and never. */
+static const char *const open_checks[] = {"false", "true", "auto", NULL};
 
 const akv_option akvi_fused_options[AKVI_FUSED_OPTIONS_N] = {
-    {"verify_on_open", AKV_OPTION_BOOL, offsetof(akv_fused_options, verify_on_open), 0, 1, 1, NULL,
-     NULL, "check the whole file's CRC-32 when opening"},
+    {"verify_on_open", AKV_OPTION_CHOICE, offsetof(akv_fused_options, verify_on_open), 0, 2,
+     AKV_FUSED_CHECK_AUTO, NULL, open_checks,
+     "check the whole file's CRC-32 when opening; auto: unless it has a hash section"},
     {"check_objects", AKV_OPTION_BOOL, offsetof(akv_fused_options, check_objects), 0, 1, 0, NULL,
      NULL, "check an object's CRC-32 at each read"},
     {"dedupe", AKV_OPTION_BOOL, offsetof(akv_fused_options, dedupe), 0, 1, 1, NULL, NULL,
      "building: store equal values once"},
+    {"hash_section", AKV_OPTION_BOOL, offsetof(akv_fused_options, hash_section), 0, 1, 1, NULL,
+     NULL, "building: add the section that makes opening instant"},
     {"mode", AKV_OPTION_CHOICE, offsetof(akv_fused_options, mode), 0, 1, AKV_FUSED_MAP, NULL,
      open_modes, "map the file, or read it into memory, safe from changes in place"},
 };
@@ -146,13 +151,14 @@ static akv_status open_step(const akv_fused *f, uint32_t i, uint64_t *at)
 }
 
 /* Check every entry, note where each block begins and whether all is in order. */
-static akv_status open_walk(akv_fused *f, const akv_logger *salvage)
+static akv_status open_entries(akv_fused *f)
 {
     const uint8_t *before = NULL;
     uint64_t       at     = 0;
     akv_status     st     = AKV_OK;
 
     f->ordered  = true;
+    f->entries  = 0;
     f->places_n = (f->header.num_keys + (size_t)FUSED_BLOCK - 1) / FUSED_BLOCK;
     f->places   = akvi_alloc_n(f->allocator, f->places_n, sizeof *f->places);
     if (!f->places)
@@ -172,12 +178,6 @@ static akv_status open_walk(akv_fused *f, const akv_logger *salvage)
     }
     f->keys       = f->entries;
     f->index_size = at;
-    if (st == AKV_CORRUPT && salvage) {
-        akv_engine_log(salvage, AKV_LOG_WARN, "fused", "%s", akvi_pending_error()->text);
-        akv_engine_recovered();
-        f->salvaged = true;
-        st          = AKV_OK;
-    }
     return st;
 }
 
@@ -214,23 +214,152 @@ static akv_status open_permute(akv_fused *f)
 /* Put every key into the table, a batch's slots asked for at once. */
 static akv_status open_table(akv_fused *f)
 {
-    uint64_t   hashes[OPEN_AHEAD], places[OPEN_AHEAD];
+    uint64_t   hashes[OPEN_AHEAD], places[OPEN_AHEAD], objects[OPEN_AHEAD];
     uint64_t   at   = 0;
     uint64_t   seed = f->env->ops->monotonic_ns(f->env) ^ (uintptr_t)f;
-    akv_status st   = akvi_fused_table_new(f->allocator, f->keys, f->index_size, seed, &f->table);
+    bool       far  = f->size > UINT32_MAX;
+    akv_status st   = akvi_fused_table_new(f->allocator, f->keys, far, seed, &f->table);
 
     for (uint64_t i = 0, n; st == AKV_OK && i < f->keys; i += n) {
         for (n = 0; n < OPEN_AHEAD && i + n < f->keys; n++) {
             const uint8_t *entry;
 
-            places[n] = f->ordered ? at : f->places[i + n];
-            entry     = f->index + places[n];
-            hashes[n] = akvi_hash(fused_entry_key(entry), fused_entry_key_len(entry), seed);
+            places[n]  = f->ordered ? at : f->places[i + n];
+            entry      = f->index + places[n];
+            objects[n] = fused_entry_object(entry);
+            hashes[n]  = akvi_hash(fused_entry_key(entry), fused_entry_key_len(entry), seed);
             fused_table_prefetch(&f->table, hashes[n]);
             at += fused_entry_len(entry);
         }
         for (uint64_t k = 0; k < n; k++)
-            akvi_fused_table_add(&f->table, hashes[k], places[k]);
+            akvi_fused_table_add(&f->table, hashes[k], places[k], objects[k]);
+    }
+    return st;
+}
+
+akv_status akvi_fused_walk(akv_fused *f, bool salvage)
+{
+    akv_status st = open_entries(f);
+
+    if (st == AKV_CORRUPT && salvage) {
+        f->salvaged = true;
+        st          = AKV_OK;
+    }
+    if (st == AKV_OK && !f->ordered)
+        st = open_permute(f);
+    return st == AKV_OK ? open_table(f) : st;
+}
+
+void akvi_fused_unwalk(akv_fused *f)
+{
+    akvi_fused_table_free(f->allocator, &f->table);
+    akvi_free(f->allocator, f->places, f->places_n * sizeof *f->places);
+    f->places   = NULL;
+    f->places_n = 0;
+}
+
+/* ------------------------------------------------------------- hash section */
+
+/* The index's end, or the file's when the index is cut. */
+static uint64_t open_index_end(const akv_fused *f)
+{
+    uint64_t at = f->header.index_offset, len;
+
+    if (at > f->size)
+        return f->size;
+    for (uint32_t i = 0; i < f->header.num_keys; i++) {
+        if (f->size - at < FUSED_ENTRY_LEAST)
+            return f->size;
+        len = fused_entry_len(f->data + at);
+        if (len > f->size - at)
+            return f->size;
+        at += len;
+    }
+    return at;
+}
+
+/* A section whose flag the header has lost. */
+static bool open_section_unflagged(akv_fused *f, const uint8_t *trailer)
+{
+    uint8_t header[FUSED_HEADER];
+
+    memcpy(header, f->data, sizeof header);
+    header[FUSED_AT_FLAGS] |= FUSED_FLAG_SECTION;
+    if (!akvi_fused_section_read(trailer, header, f->size, &f->section))
+        return false;
+    f->section_state = AKV_FUSED_SECTION_DAMAGED;
+    return true;
+}
+
+/* Find the section by its trailer or, if that is damaged, by its first
+ * descriptor, which tells that it is there and what the contents' CRC is. */
+static void open_section(akv_fused *f)
+{
+    const uint8_t *trailer, *first;
+    uint64_t       end;
+
+    if (f->size < FUSED_HEADER + FUSED_DESCRIPTOR)
+        return;
+    trailer = f->data + f->size - FUSED_DESCRIPTOR;
+    if (!(f->header.flags & FUSED_FLAG_SECTION)) {
+        if (!open_section_unflagged(f, trailer))
+            f->section = (fused_section){.offset = 0};
+        return;
+    }
+    if (akvi_fused_section_read(trailer, f->data, f->size, &f->section)) {
+        f->section_state = AKV_FUSED_SECTION_USED;
+        return;
+    }
+    if (fused_section_magic(trailer))
+        f->section_state = AKV_FUSED_SECTION_DAMAGED;
+    f->section = (fused_section){.offset = 0};
+    end        = open_index_end(f);
+    if (f->size - end < FUSED_DESCRIPTOR)
+        return;
+    first = f->data + end;
+    if (fused_section_magic(first))
+        f->section_state = AKV_FUSED_SECTION_DAMAGED;
+    if (!akvi_fused_section_read(first, f->data, f->size, &f->section))
+        f->section = (fused_section){.offset = 0};
+}
+
+/* Use the section as it is, looking at none of it. */
+static void open_by_section(akv_fused *f)
+{
+    fused_section_parts parts;
+
+    akvi_fused_section_parts(f->section.offset, f->section.groups, f->header.num_keys, &parts);
+    f->table      = (fused_table){.tags   = f->data + parts.tags,
+                                  .slots  = f->data + parts.slots,
+                                  .groups = f->section.groups,
+                                  .seed   = f->section.seed,
+                                  .reach  = f->section.reach,
+                                  .far    = parts.far};
+    f->samples    = f->data + parts.samples;
+    f->entries    = f->header.num_keys;
+    f->keys       = f->header.num_keys;
+    f->index_size = f->section.offset - f->header.index_offset;
+    f->ordered    = true;
+}
+
+/* Check the file's CRC. When only the section is damaged, that is noted. */
+static akv_status open_check(akv_fused *f, const akv_logger *salvage)
+{
+    akv_status st = open_crc(f);
+
+    if (st == AKV_OK)
+        return st;
+    if (f->section.offset > 0 &&
+        akvi_crc32(0, f->data + FUSED_HEADER, (size_t)(f->section.offset - FUSED_HEADER)) ==
+            f->section.contents_crc) {
+        f->section_state = AKV_FUSED_SECTION_DAMAGED;
+        akv_engine_recovered();
+        return AKV_OK;
+    }
+    if (salvage) {
+        akv_engine_log(salvage, AKV_LOG_WARN, "fused", "%s", akvi_pending_error()->text);
+        akv_engine_recovered();
+        st = AKV_OK;
     }
     return st;
 }
@@ -239,27 +368,32 @@ static akv_status open_table(akv_fused *f)
 
 static akv_status open_all(akv_fused *f, const akv_logger *salvage)
 {
-    akv_status st = open_load(f);
+    uint32_t   check = f->options.verify_on_open;
+    akv_status st    = open_load(f);
 
     if (st == AKV_OK)
         st = open_header(f);
-    if (st == AKV_OK && f->options.verify_on_open) {
-        st = open_crc(f);
-        if (st != AKV_OK && salvage) {
-            akv_engine_log(salvage, AKV_LOG_WARN, "fused", "%s", akvi_pending_error()->text);
-            akv_engine_recovered();
-            st = AKV_OK;
-        }
-    }
+    if (st != AKV_OK)
+        return st;
+    open_section(f);
+    if (check == AKV_FUSED_CHECK_ALWAYS ||
+        (check == AKV_FUSED_CHECK_AUTO && f->section_state != AKV_FUSED_SECTION_USED))
+        st = open_check(f, salvage);
     if (st == AKV_OK)
         st = open_room(f);
     if (st != AKV_OK)
         return st;
     f->index = f->header.num_keys > 0 ? f->data + f->header.index_offset : f->data;
-    st       = open_walk(f, salvage);
-    if (st == AKV_OK && !f->ordered)
-        st = open_permute(f);
-    return st == AKV_OK ? open_table(f) : st;
+    if (f->section_state == AKV_FUSED_SECTION_USED) {
+        open_by_section(f);
+        return AKV_OK;
+    }
+    st = akvi_fused_walk(f, salvage != NULL);
+    if (st == AKV_OK && f->salvaged) {
+        akv_engine_log(salvage, AKV_LOG_WARN, "fused", "%s", akvi_pending_error()->text);
+        akv_engine_recovered();
+    }
+    return st;
 }
 
 akv_status akvi_fused_open(const char *path, const akv_fused_options *opt,
@@ -292,9 +426,7 @@ void akvi_fused_close(akv_fused *f)
 {
     if (!f)
         return;
-    if (f->table.tags)
-        akvi_fused_table_free(f->allocator, &f->table);
-    akvi_free(f->allocator, f->places, f->places_n * sizeof *f->places);
+    akvi_fused_unwalk(f);
     akvi_fused_addresses_free(f->allocator, f->addresses);
     open_unload(f);
     akvi_strfree(f->allocator, f->path);

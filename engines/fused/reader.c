@@ -14,24 +14,41 @@
 
 #include <stdio.h>
 
-static inline bool reader_is(const uint8_t *entry, akv_slice key)
+static inline bool reader_is(const akv_fused *f, uint64_t place, akv_slice key)
 {
+    const uint8_t *entry;
+
+    if (f->index_size < FUSED_ENTRY_LEAST + key.len ||
+        place > f->index_size - FUSED_ENTRY_LEAST - key.len)
+        return false;
+    entry = f->index + place;
     return akvi_equal(fused_entry_key(entry), fused_entry_key_len(entry), key.data, key.len);
+}
+
+static inline void reader_prefetch_object(const akv_fused *f, uint64_t off)
+{
+    if (off < f->size) {
+        __builtin_prefetch(f->data + off);
+        __builtin_prefetch(f->data + off + 64);
+    }
 }
 
 /* The key's entry, or NULL. */
 static inline const uint8_t *reader_find(const akv_fused *f, akv_slice key, uint64_t hash)
 {
     fused_probe probe;
-    uint64_t    slot;
+    uint64_t    slot, place;
 
+    if (f->keys == 0)
+        return NULL;
     fused_table_prefetch(&f->table, hash);
     fused_probe_begin(&f->table, hash, &probe);
     while (fused_probe_next(&f->table, &probe, &slot)) {
-        const uint8_t *entry = f->index + fused_table_place(&f->table, slot);
-
-        if (reader_is(entry, key))
-            return entry;
+        slot  = fused_table_slot(&f->table, slot);
+        place = fused_table_place(&f->table, slot);
+        reader_prefetch_object(f, fused_table_object(&f->table, slot));
+        if (reader_is(f, place, key))
+            return f->index + place;
     }
     return NULL;
 }
@@ -48,6 +65,13 @@ static akv_status reader_bad_offset(const akv_fused *f, const uint8_t *entry)
     return AKV_FAIL_AT(AKV_CORRUPT, f->path, at,
                        "a key's object is said to be at %llu, but the file ends at %llu",
                        (unsigned long long)fused_entry_object(entry), (unsigned long long)f->size);
+}
+
+akv_status akvi_fused_bad_place(const akv_fused *f)
+{
+    return AKV_FAIL_AT(AKV_CORRUPT, f->path, f->section.offset,
+                       "the hash section leads out of the index, which ends here: verify the "
+                       "file, and build it anew");
 }
 
 static akv_status reader_bad_length(const akv_fused *f, uint64_t off)
@@ -106,8 +130,45 @@ akv_status akvi_fused_exists(const akv_fused *f, akv_slice key)
 /* One key of a batch between its stages. */
 typedef struct reader_step {
     uint64_t       hash;
-    const uint8_t *entry; /* the first that the tags allow; NULL: none */
+    uint64_t       place; /* the first that the tags allow */
+    const uint8_t *entry; /* NULL: none */
 } reader_step;
+
+static void reader_batch_slots(const akv_fused *f, reader_step *steps, size_t n)
+{
+    fused_probe probe;
+    uint64_t    slot;
+
+    for (size_t i = 0; i < n; i++) {
+        steps[i].place = FUSED_NO_PLACE;
+        fused_probe_begin(&f->table, steps[i].hash, &probe);
+        if (!fused_probe_next(&f->table, &probe, &slot))
+            continue;
+        slot           = fused_table_slot(&f->table, slot);
+        steps[i].place = fused_table_place(&f->table, slot);
+        if (steps[i].place < f->index_size) {
+            __builtin_prefetch(f->index + steps[i].place);
+            __builtin_prefetch(f->index + steps[i].place + 40);
+        }
+        reader_prefetch_object(f, fused_table_object(&f->table, slot));
+    }
+}
+
+static void reader_batch_entries(const akv_fused *f, const akv_slice *keys, reader_step *steps,
+                                 size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        steps[i].entry = NULL;
+        if (steps[i].place == FUSED_NO_PLACE)
+            continue;
+        if (reader_is(f, steps[i].place, keys[i]))
+            steps[i].entry = f->index + steps[i].place;
+        else
+            steps[i].entry = reader_find(f, keys[i], steps[i].hash);
+        if (steps[i].entry && f->table.far)
+            reader_prefetch_object(f, fused_entry_object(steps[i].entry));
+    }
+}
 
 /* Each stage asks for the memory of the next for all keys, so that a batch
  * waits for its slowest access in each instead of for all of them. */
@@ -115,33 +176,17 @@ akv_status akvi_fused_get_batch(const akv_fused *f, size_t n, const akv_slice *k
                                 akv_slice *objects_out, akv_status *statuses_out)
 {
     reader_step steps[FUSED_BATCH];
-    fused_probe probe;
-    uint64_t    slot, off;
     akv_status  first = AKV_OK;
 
     for (size_t i = 0; i < n; i++) {
-        steps[i].hash = akvi_hash(keys[i].data, keys[i].len, f->table.seed);
-        fused_table_prefetch(&f->table, steps[i].hash);
-    }
-    for (size_t i = 0; i < n; i++) {
+        steps[i].hash  = akvi_hash(keys[i].data, keys[i].len, f->table.seed);
         steps[i].entry = NULL;
-        fused_probe_begin(&f->table, steps[i].hash, &probe);
-        if (fused_probe_next(&f->table, &probe, &slot)) {
-            steps[i].entry = f->index + fused_table_place(&f->table, slot);
-            __builtin_prefetch(steps[i].entry);
-            __builtin_prefetch(steps[i].entry + 63);
-        }
+        if (f->keys > 0)
+            fused_table_prefetch(&f->table, steps[i].hash);
     }
-    for (size_t i = 0; i < n; i++) {
-        if (!steps[i].entry)
-            continue;
-        if (!reader_is(steps[i].entry, keys[i]))
-            steps[i].entry = reader_find(f, keys[i], steps[i].hash);
-        if (!steps[i].entry)
-            continue;
-        off = fused_entry_object(steps[i].entry);
-        if (off < f->size)
-            __builtin_prefetch(f->data + off);
+    if (f->keys > 0) {
+        reader_batch_slots(f, steps, n);
+        reader_batch_entries(f, keys, steps, n);
     }
     for (size_t i = 0; i < n; i++) {
         objects_out[i]  = akv_bytes(NULL, 0);
@@ -228,6 +273,10 @@ akv_status akv_fused_objects(const akv_fused *fused,
         for (unsigned k = 0; k < n && st == AKV_OK && !stop; k++) {
             const uint8_t *entry = fused->index + places[k];
 
+            if (places[k] == FUSED_NO_PLACE) {
+                st = akvi_fused_bad_place(fused);
+                break;
+            }
             st = akvi_fused_offsets_add(&seen, fused_entry_object(entry), &fresh);
             if (st != AKV_OK || !fresh)
                 continue;
@@ -271,8 +320,11 @@ void akvi_fused_info(const akv_fused *f, akv_fused_info *info_out)
     if (f->header.index_offset <= f->size)
         info.trailing_bytes = f->size - f->header.index_offset - f->index_size;
     info.keys   = f->keys;
-    info.memory = sizeof *f + akvi_fused_table_bytes(&f->table) + f->places_n * sizeof *f->places +
+    info.memory = sizeof *f + f->table.memory_size + f->places_n * sizeof *f->places +
                   (f->mapped ? 0 : f->size);
+    info.section = f->section_state;
+    if (f->section_state == AKV_FUSED_SECTION_USED)
+        info.section_bytes = f->section.length;
     info.ordered = f->ordered;
     info.mapped  = f->mapped;
     akvi_fused_addresses_info(f->addresses, &info);

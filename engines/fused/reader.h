@@ -5,7 +5,9 @@
  * for use inside another call.
  *
  * Always true of an open reader:
- *  1. every entry of the index that it knows lies in the file;
+ *  1. the index as it knows it, index_size bytes, lies in the file; so does
+ *     every entry, unless a hash section is used: then neither entries nor the
+ *     section have been looked at, and a place is checked when it is followed;
  *  2. an offset to an object is checked whenever it is followed;
  *  3. numbers of keys (ordinals) run over different keys in order;
  *  4. nothing changes until it is closed, but that the index of addresses is
@@ -16,13 +18,10 @@
 
 #include "common/base/fail.h"
 #include "engines/fused/format.h"
+#include "engines/fused/section.h"
 #include "engines/fused/table.h"
 
 #include <anykv/fused.h>
-
-/* Entries per block: of each block the place of its first entry is kept, and a
- * cursor finds the others. */
-#define FUSED_BLOCK 16u
 
 struct akv_fused {
     const uint8_t *data; /* the whole file */
@@ -32,14 +31,17 @@ struct akv_fused {
     fused_table    table;
     /* Where entries are, from the index's start: of every FUSED_BLOCK-th one
      * or, if the index is not in order, of all of them, sorted. */
-    uint64_t    *places;
-    size_t       places_n;
-    bool         ordered;
-    bool         check_objects;
-    bool         salvaged; /* the index is damaged: what follows the damage is left out */
-    fused_header header;
-    uint32_t     entries;    /* in the index, with repeats */
-    uint64_t     index_size; /* bytes of those */
+    uint64_t         *places;
+    size_t            places_n;
+    const uint8_t    *samples; /* the section's, instead of places; NULL without */
+    fused_section     section; /* as described; offset 0: nothing is known of it */
+    akv_fused_section section_state;
+    bool              ordered;
+    bool              check_objects;
+    bool              salvaged; /* the index is damaged: what follows the damage is left out */
+    fused_header      header;
+    uint32_t          entries;    /* in the index, with repeats */
+    uint64_t          index_size; /* bytes of those */
     /* components */
     const akv_allocator *allocator;
     akv_env             *env;
@@ -87,14 +89,39 @@ AKVI_MUST_USE akv_status akvi_fused_cursor_move(akv_fused_cursor *c, akv_move mo
                                                 bool check);
 void akvi_fused_cursor_range(const akv_fused *f, akv_slice lower, const akv_slice *upper,
                              akv_fused_cursor *c);
-/* The places of the entries of a block, counted from 0; returns how many. */
+/* The place of a block's first entry. */
+static inline uint64_t fused_block_place(const akv_fused *f, uint64_t block)
+{
+    if (f->samples)
+        return f->table.far ? akvi_get_be64(f->samples + block * 8)
+                            : akvi_get_be32(f->samples + block * 4);
+    return f->places[f->ordered ? block : block * FUSED_BLOCK];
+}
+
+/* Whether an entry that lies in the index is at a place. */
+static inline bool fused_entry_fits(const akv_fused *f, uint64_t place)
+{
+    return f->index_size >= FUSED_ENTRY_LEAST && place <= f->index_size - FUSED_ENTRY_LEAST &&
+           fused_entry_len(f->index + place) <= f->index_size - place;
+}
+
+/* The places of the entries of a block, counted from 0; returns how many. One
+ * that is not an entry's, as a damaged section can say, is FUSED_NO_PLACE. */
+#define FUSED_NO_PLACE UINT64_MAX
 unsigned akvi_fused_block(const akv_fused *f, uint64_t block, uint64_t places_out[FUSED_BLOCK]);
+
+/* open.c: walk over the index and make places and, if asked, a table; or drop
+ * them. With `salvage`, what follows damage is left out. */
+AKVI_MUST_USE akv_status akvi_fused_walk(akv_fused *f, bool salvage);
+void                     akvi_fused_unwalk(akv_fused *f);
+/* The entry at a place is not in the index. */
+AKVI_MUST_USE akv_status akvi_fused_bad_place(const akv_fused *f);
 
 /* verify.c */
 AKVI_MUST_USE akv_status akvi_fused_verify(const akv_fused *f, const akv_job_options *opt,
                                            akv_fused_report *report_out);
 
-#define AKVI_FUSED_OPTIONS_N 4u
+#define AKVI_FUSED_OPTIONS_N 5u
 extern const akv_option akvi_fused_options[AKVI_FUSED_OPTIONS_N];
 
 #endif

@@ -11,9 +11,11 @@
 
 #include "common/base/options.h"
 #include "common/codec/crc.h"
+#include "common/map/hash.h"
 #include "engines/fused/offsets.h"
 
-#define VERIFY_STEP ((size_t)1 << 20)
+#define VERIFY_STEP  ((size_t)1 << 20)
+#define VERIFY_AHEAD 32u /* keys whose slots are asked for before they are read */
 
 typedef struct verify_run {
     const akv_fused *f;
@@ -198,7 +200,7 @@ static akv_status verify_hidden(verify_run *v)
     bool             fresh = true;
     akv_status       st;
 
-    if (f->entries == 0 || f->salvaged)
+    if (f->entries == 0 || f->salvaged || f->section.offset > 0)
         return AKV_OK;
     left = f->size - f->header.index_offset - f->index_size;
     if (left < 2 || fused_entry_len(entry) > left)
@@ -241,33 +243,159 @@ static void verify_header(verify_run *v)
     }
 }
 
+/* ------------------------------------------------------------- hash section */
+
+static void verify_section_fault(verify_run *v, uint64_t at, const char *what)
+{
+    AKV_FAIL_AT(AKV_CORRUPT, v->f->path, at,
+                "the hash section is damaged: %s; the index is whole if nothing else is told, and "
+                "building the file anew mends it",
+                what);
+    verify_tell(v, &v->report.section_faults);
+}
+
+/* Whether the section's table leads to the entry at `place`. */
+static bool verify_in_table(const fused_table *t, const uint8_t *entry, uint64_t hash,
+                            uint64_t place)
+{
+    uint64_t    want = fused_table_value(t, place, fused_entry_object(entry)), slot;
+    fused_probe probe;
+
+    fused_probe_begin(t, hash, &probe);
+    while (fused_probe_next(t, &probe, &slot))
+        if (fused_table_slot(t, slot) == want)
+            return true;
+    return false;
+}
+
+static uint64_t verify_table_used(const fused_table *t)
+{
+    uint64_t used = 0;
+
+    for (uint64_t i = 0; i < t->groups * TABLE_TAG_BYTES; i++)
+        used += t->tags[i] != 0;
+    return used;
+}
+
+/* The section against the index, whose entries v->f has walked over. */
+static akv_status verify_table(verify_run *v, const akv_fused *by_section)
+{
+    const akv_fused   *f  = v->f;
+    const fused_table *t  = &by_section->table;
+    uint64_t           at = 0, hash[VERIFY_AHEAD], place[VERIFY_AHEAD], n;
+    akv_status         st = AKV_OK;
+
+    for (uint64_t i = 0; i < f->entries && st == AKV_OK; i += n) {
+        uint64_t from = at;
+
+        for (n = 0; n < VERIFY_AHEAD && i + n < f->entries; n++) {
+            const uint8_t *entry = f->index + at;
+
+            if ((i + n) % FUSED_BLOCK == 0 &&
+                fused_block_place(by_section, (i + n) / FUSED_BLOCK) != at) {
+                verify_section_fault(v, f->section.offset,
+                                     "a sampled place is not that of its key");
+                return AKV_OK;
+            }
+            place[n] = at;
+            hash[n]  = akvi_hash(fused_entry_key(entry), fused_entry_key_len(entry), t->seed);
+            fused_table_prefetch(t, hash[n]);
+            at += fused_entry_len(entry);
+        }
+        for (uint64_t k = 0; k < n; k++) {
+            if (!verify_in_table(t, f->index + place[k], hash[k], place[k])) {
+                verify_section_fault(v, f->header.index_offset + place[k],
+                                     "its table does not lead to the key here");
+                return AKV_OK;
+            }
+        }
+        st = verify_step(v, at - from);
+    }
+    if (st == AKV_OK && verify_table_used(t) != f->entries)
+        verify_section_fault(v, f->section.offset, "its table holds more than the keys");
+    return st;
+}
+
+static akv_status verify_section(verify_run *v, const akv_fused *by_section)
+{
+    const akv_fused *f = v->f;
+    const uint8_t   *first;
+    uint64_t         between = f->section.length - 2 * FUSED_DESCRIPTOR;
+
+    if (by_section->section_state == AKV_FUSED_SECTION_DAMAGED)
+        verify_section_fault(v, f->section.offset, "its descriptor or its CRC32 is wrong");
+    if (by_section->section_state != AKV_FUSED_SECTION_USED)
+        return AKV_OK;
+    first = f->data + f->section.offset;
+    if (memcmp(first, f->data + f->size - FUSED_DESCRIPTOR, FUSED_DESCRIPTOR) != 0)
+        verify_section_fault(v, f->section.offset, "its two descriptors differ");
+    if (akvi_crc32(0, first + FUSED_DESCRIPTOR, (size_t)between) != f->section.table_crc) {
+        verify_section_fault(v, f->section.offset, "its CRC32 is wrong");
+        return AKV_OK;
+    }
+    if (!f->ordered || f->salvaged || f->index_size != by_section->index_size) {
+        verify_section_fault(v, f->section.offset, "it is not of this index");
+        return AKV_OK;
+    }
+    return verify_table(v, by_section);
+}
+
+/* -------------------------------------------------------------------- calls */
+
+static akv_status verify_all(verify_run *v, const akv_fused *opened)
+{
+    akv_status st = verify_file_crc(v);
+
+    if (st == AKV_OK) {
+        verify_header(v);
+        st = verify_order(v);
+    }
+    if (st == AKV_OK)
+        st = verify_chain(v);
+    if (st == AKV_OK)
+        st = verify_offsets(v);
+    if (st == AKV_OK)
+        st = verify_hidden(v);
+    if (st == AKV_OK)
+        st = verify_section(v, opened);
+    return st == AKV_OK ? akv_job_step(&v->job, v->since, v->since) : st;
+}
+
+/* A reader by its hash section knows the index by hearsay: look at it through
+ * another over the same bytes, which has walked over it. */
+static akv_status verify_walk(const akv_fused *f, akv_fused *walked_out)
+{
+    *walked_out         = *f;
+    walked_out->samples = NULL;
+    walked_out->table   = (fused_table){.memory = NULL};
+    return akvi_fused_walk(walked_out, true);
+}
+
 akv_status akvi_fused_verify(const akv_fused *f, const akv_job_options *opt,
                              akv_fused_report *report_out)
 {
     verify_run              v    = {.f = f, .report = AKV_FUSED_REPORT_INIT};
     const akv_fused_report *r    = &v.report;
     uint64_t                data = f->header.index_offset < f->size ? f->header.index_offset : 0;
-    akv_status              st;
+    akv_fused               walked;
+    akv_status              st = AKV_OK;
 
+    if (f->samples) {
+        st  = verify_walk(f, &walked);
+        v.f = &walked;
+        data += f->index_size;
+    }
     akv_job_begin(&v.job, opt, f->env, f->size + data, "bytes");
     akvi_fused_offsets_init(&v.seen, f->allocator);
-    st = verify_file_crc(&v);
-    if (st == AKV_OK) {
-        verify_header(&v);
-        st = verify_order(&v);
-    }
     if (st == AKV_OK)
-        st = verify_chain(&v);
-    if (st == AKV_OK)
-        st = verify_offsets(&v);
-    if (st == AKV_OK)
-        st = verify_hidden(&v);
-    if (st == AKV_OK)
-        st = akv_job_step(&v.job, v.since, v.since);
+        st = verify_all(&v, f);
     akvi_fused_offsets_free(&v.seen);
+    if (f->samples)
+        akvi_fused_unwalk(&walked);
     *report_out = v.report;
     if (st == AKV_OK && r->file_crc_faults + r->object_crc_faults + r->offset_faults +
-                                r->order_faults + r->duplicate_faults + r->count_faults >
+                                r->order_faults + r->duplicate_faults + r->count_faults +
+                                r->section_faults >
                             0)
         st = AKV_CORRUPT;
     return st;

@@ -17,10 +17,11 @@
 #include "common/codec/crc.h"
 #include "common/env/file.h"
 #include "common/map/hash.h"
-#include "engines/fused/format.h"
+#include "engines/fused/section.h"
 #include "engines/fused/sort.h"
 
 #define WRITER_CHUNK ((size_t)256 << 10)
+#define WRITER_AHEAD 32u /* keys whose slots are asked for before they are filled */
 
 typedef struct writer_object {
     const uint8_t *stored; /* length, CRC, bytes */
@@ -41,6 +42,7 @@ struct akv_fused_writer {
     akv_buffer           objects; /* of writer_object */
     akv_buffer           entries; /* of const uint8_t *: index entries as stored */
     bool                 sorted;  /* the entries are, without repeats */
+    bool                 plain;   /* no hash section */
     uint64_t             end;     /* where the next object goes in the file */
     uint64_t             index_size;
     writer_dedupe        dedupe;
@@ -66,7 +68,7 @@ static const uint8_t **writer_entries(const akv_fused_writer *w)
     return w->entries.data;
 }
 
-akv_status akvi_fused_writer_new(const akv_allocator *allocator, akv_env *env,
+akv_status akvi_fused_writer_new(const akv_allocator *allocator, akv_env *env, bool plain,
                                  akv_fused_writer **writer_out)
 {
     akv_fused_writer *w = akvi_zalloc(allocator, sizeof *w);
@@ -79,6 +81,7 @@ akv_status akvi_fused_writer_new(const akv_allocator *allocator, akv_env *env,
     w->objects.allocator = allocator;
     w->entries.allocator = allocator;
     w->sorted            = true;
+    w->plain             = plain;
     w->end               = FUSED_HEADER;
     akvi_arena_init(&w->arena, allocator);
     return AKV_OK;
@@ -304,16 +307,132 @@ static akv_status writer_sink_put(writer_sink *o, const uint8_t *data, size_t le
     return st;
 }
 
+static bool writer_has_section(const akv_fused_writer *w)
+{
+    return !w->plain && writer_entries_n(w) > 0;
+}
+
+/* The section that these contents get, but for its checksums, seed and reach. */
+static void writer_section_parts(const akv_fused_writer *w, fused_section *s,
+                                 fused_section_parts *parts_out)
+{
+    uint32_t keys = (uint32_t)writer_entries_n(w);
+
+    *s        = (fused_section){.offset = w->end + w->index_size};
+    s->groups = (uint32_t)akvi_fused_table_groups(keys);
+    akvi_fused_section_parts(s->offset, s->groups, keys, parts_out);
+    s->length = parts_out->end - s->offset;
+}
+
+/* Put every key into the table, a batch's slots asked for at once. */
+static void writer_table_fill(const akv_fused_writer *w, fused_table *table)
+{
+    const uint8_t **entries = writer_entries(w);
+    size_t          n       = writer_entries_n(w), part;
+    uint64_t        hashes[WRITER_AHEAD], at = 0;
+
+    for (size_t i = 0; i < n; i += part) {
+        part = n - i < WRITER_AHEAD ? n - i : WRITER_AHEAD;
+        for (size_t k = 0; k < part; k++) {
+            const uint8_t *entry = entries[i + k];
+
+            hashes[k] = akvi_hash(fused_entry_key(entry), fused_entry_key_len(entry), table->seed);
+            fused_table_prefetch(table, hashes[k]);
+        }
+        for (size_t k = 0; k < part; k++) {
+            akvi_fused_table_add(table, hashes[k], at, fused_entry_object(entries[i + k]));
+            at += fused_entry_len(entries[i + k]);
+        }
+    }
+}
+
+static akv_status writer_sink_pad(writer_sink *o, uint64_t from, uint64_t to)
+{
+    static const uint8_t zeroes[64];
+
+    return writer_sink_put(o, zeroes, (size_t)(to - from));
+}
+
+static akv_status writer_sink_samples(const akv_fused_writer *w, writer_sink *o, unsigned size)
+{
+    akv_status st = AKV_OK;
+    uint64_t   at = 0;
+    uint8_t    sample[8];
+
+    for (size_t i = 0; i < writer_entries_n(w) && st == AKV_OK; i++) {
+        akvi_put_be64(sample, at);
+        if (i % FUSED_BLOCK == 0)
+            st = writer_sink_put(o, sample + 8 - size, size);
+        at += fused_entry_len(writer_entries(w)[i]);
+    }
+    return st;
+}
+
+/* Everything of the section between its descriptors. */
+static akv_status writer_sink_table(const akv_fused_writer *w, writer_sink *o,
+                                    const fused_section_parts *parts, const fused_table *t)
+{
+    akv_status st = writer_sink_put(o, t->tags, (size_t)t->groups * TABLE_TAG_BYTES);
+
+    if (st == AKV_OK)
+        st = writer_sink_pad(o, parts->tags + t->groups * TABLE_TAG_BYTES, parts->slots);
+    if (st == AKV_OK)
+        st = writer_sink_put(o, t->slots, (size_t)t->groups * TABLE_SLOT_BYTES);
+    if (st == AKV_OK)
+        st = writer_sink_samples(w, o, parts->sample_size);
+    return st == AKV_OK ? writer_sink_flush(o) : st;
+}
+
+/* The section, after all else has been flushed. Its first descriptor is written
+ * when the rest is known. */
+static akv_status writer_sink_section(const akv_fused_writer *w, writer_sink *o,
+                                      const uint8_t header[FUSED_HEADER])
+{
+    uint8_t             descriptor[FUSED_DESCRIPTOR] = {0};
+    fused_section       s;
+    fused_section_parts parts;
+    fused_table         table;
+    uint32_t            contents = o->crc;
+    akv_status          st;
+
+    writer_section_parts(w, &s, &parts);
+    s.contents_crc = contents;
+    s.seed         = contents;
+    st = akvi_fused_table_new(w->allocator, writer_entries_n(w), parts.far, s.seed, &table);
+    if (st != AKV_OK)
+        return st;
+    writer_table_fill(w, &table);
+    s.reach = table.reach;
+    st      = akvi_writer_append(o->file, descriptor, sizeof descriptor);
+    o->crc  = 0;
+    if (st == AKV_OK)
+        st = writer_sink_pad(o, s.offset + FUSED_DESCRIPTOR, parts.tags);
+    if (st == AKV_OK)
+        st = writer_sink_table(w, o, &parts, &table);
+    akvi_fused_table_free(w->allocator, &table);
+    if (st != AKV_OK)
+        return st;
+    s.table_crc = o->crc;
+    akvi_fused_section_write(&s, header, descriptor);
+    o->crc = akvi_crc32(contents, descriptor, sizeof descriptor);
+    o->crc = akvi_crc32_combine(o->crc, s.table_crc, parts.trailer - s.offset - FUSED_DESCRIPTOR);
+    o->crc = akvi_crc32(o->crc, descriptor, sizeof descriptor);
+    st     = akvi_writer_append(o->file, descriptor, sizeof descriptor);
+    return st == AKV_OK ? akvi_writer_patch(o->file, s.offset, descriptor, sizeof descriptor) : st;
+}
+
 static akv_status writer_sink_all(akv_fused_writer *w, writer_sink *o)
 {
     fused_header h                    = {0};
     uint8_t      header[FUSED_HEADER] = {0};
     akv_status   st                   = akvi_writer_append(o->file, header, sizeof header);
 
+    h.flags        = writer_has_section(w) ? FUSED_FLAG_SECTION : 0;
     h.num_keys     = (uint32_t)writer_entries_n(w);
     h.num_objects  = (uint32_t)writer_objects_n(w);
     h.index_offset = w->end;
     h.data_offset  = FUSED_HEADER;
+    fused_header_write(&h, header);
     for (size_t i = 0; i < h.num_objects && st == AKV_OK; i++) {
         const uint8_t *stored = writer_object_at(w, i)->stored;
 
@@ -326,6 +445,8 @@ static akv_status writer_sink_all(akv_fused_writer *w, writer_sink *o)
     }
     if (st == AKV_OK)
         st = writer_sink_flush(o);
+    if (st == AKV_OK && writer_has_section(w))
+        st = writer_sink_section(w, o, header);
     if (st != AKV_OK)
         return st;
     h.crc = o->crc;
@@ -336,8 +457,10 @@ static akv_status writer_sink_all(akv_fused_writer *w, writer_sink *o)
 akv_status akvi_fused_build(akv_fused_writer *w, const char *path, bool exclusive,
                             const akv_job_options *opt)
 {
-    writer_sink o  = {.file = NULL};
-    akv_status  st = writer_sort(w);
+    writer_sink         o = {.file = NULL};
+    fused_section       section;
+    fused_section_parts parts = {.end = 0};
+    akv_status          st    = writer_sort(w);
 
     if (st != AKV_OK)
         return st;
@@ -346,7 +469,12 @@ akv_status akvi_fused_build(akv_fused_writer *w, const char *path, bool exclusiv
     o.chunk = akvi_alloc(w->allocator, WRITER_CHUNK);
     if (!o.chunk)
         return AKV_NOMEM;
-    akv_job_begin(&o.job, opt, w->env, w->end - FUSED_HEADER + w->index_size, "bytes");
+    parts.end = w->end + w->index_size;
+    if (writer_has_section(w)) {
+        writer_section_parts(w, &section, &parts);
+        parts.end -= 2 * FUSED_DESCRIPTOR;
+    }
+    akv_job_begin(&o.job, opt, w->env, parts.end - FUSED_HEADER, "bytes");
     st = akvi_writer_begin(w->env, w->allocator, path, &o.file);
     if (st == AKV_OK) {
         st = writer_sink_all(w, &o);
@@ -372,11 +500,12 @@ akv_status akv_fused_writer_new(const akv_fused_writer_options *opt, akv_fused_w
     *writer_out = NULL;
     if (opt)
         st = akvi_options_copy(&own, sizeof own, opt, "akv_fused_writer_options");
-    if (st == AKV_OK && own.flags != 0)
+    if (st == AKV_OK && (own.flags & ~AKV_FUSED_PLAIN) != 0)
         st = AKV_FAIL(AKV_MISUSE, "unknown flags 0x%x in akv_fused_writer_options", own.flags);
     if (st == AKV_OK)
         st = akvi_fused_writer_new(akvi_allocator(own.allocator),
-                                   own.env ? own.env : akv_env_posix(), writer_out);
+                                   own.env ? own.env : akv_env_posix(), own.flags & AKV_FUSED_PLAIN,
+                                   writer_out);
     return akvi_call_end(st, "fused");
 }
 

@@ -11,7 +11,7 @@
 #include <anykv/fused.h>
 
 AKVI_MUST_USE akv_status akvi_fused_writer_new(const akv_allocator *allocator, akv_env *env,
-                                               akv_fused_writer **writer_out);
+                                               bool plain, akv_fused_writer **writer_out);
 AKVI_MUST_USE akv_status akvi_fused_add_object(akv_fused_writer *w, akv_slice object, bool dedupe,
                                                uint32_t *id_out);
 AKVI_MUST_USE akv_status akvi_fused_add_key(akv_fused_writer *w, akv_slice key, uint32_t id);

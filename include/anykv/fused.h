@@ -6,8 +6,8 @@
  * any number of keys to each, keys in order. It is written whole, replaced
  * whole, and read by any number of threads and processes without a lock and
  * without a copy. Files are those of FuseDB, format version 2, both ways: what
- * is written here equals byte for byte what the original writes for the same
- * calls.
+ * is written here is read there, and with AKV_FUSED_PLAIN equals byte for byte
+ * what the original writes for the same calls.
  *
  * Through the shared interface (anykv.h) it is a read-only ordered store, and
  * one to build: opened with AKV_OPEN_CREATE where nothing is, or with
@@ -60,13 +60,25 @@ typedef enum akv_fused_mode {
     AKV_FUSED_READ = 1
 } akv_fused_mode;
 
+/* When opening checks the file's CRC-32, which reads all of it. false and true
+ * work as well. */
+typedef enum akv_fused_check {
+    AKV_FUSED_CHECK_NEVER  = 0,
+    AKV_FUSED_CHECK_ALWAYS = 1,
+    /* Unless the file has a hash section: opening then takes the same few
+     * microseconds whatever the file's size, and akv_fused_verify is there for
+     * the rest. */
+    AKV_FUSED_CHECK_AUTO = 2
+} akv_fused_check;
+
 /* NULL means AKV_FUSED_OPTIONS_INIT; zero fields mean zero. */
 typedef struct akv_fused_options {
     akv_engine_options head;
-    bool               verify_on_open; /* check the file's CRC-32 when opening; default on */
+    uint32_t           verify_on_open; /* akv_fused_check; default auto */
     bool               check_objects;  /* check an object's CRC-32 at each read; default off */
     bool               dedupe; /* building by akv_put: equal values become one object; default on */
-    uint8_t            reserved[5];
+    bool               hash_section; /* building by akv_put: add a hash section; default on */
+    uint8_t            reserved;
     uint32_t           mode; /* akv_fused_mode */
     uint32_t           reserved_2;
     /* For akv_fused_open alone; a store opened by akv_open uses its own. NULL:
@@ -74,9 +86,10 @@ typedef struct akv_fused_options {
     const akv_allocator *allocator;
     akv_env             *env;
 } akv_fused_options;
-#define AKV_FUSED_OPTIONS_INIT                                                                     \
-    {                                                                                              \
-        {sizeof(akv_fused_options), "fused"}, true, false, true, {0}, AKV_FUSED_MAP, 0, NULL, NULL \
+#define AKV_FUSED_OPTIONS_INIT                                                            \
+    {                                                                                     \
+        {sizeof(akv_fused_options), "fused"}, AKV_FUSED_CHECK_AUTO, false, true, true, 0, \
+            AKV_FUSED_MAP, 0, NULL, NULL                                                  \
     }
 
 /* ----------------------------------------------------------------- reading
@@ -86,8 +99,13 @@ typedef struct akv_fused_options {
 
 typedef struct akv_fused akv_fused;
 
-/* Open a file. Its header, the whole index and (unless told not to) the file's
- * CRC are checked; offsets of objects are checked when they are followed. What
+/* Open a file. With a hash section its header and the section's descriptor are
+ * checked, and nothing is allocated by the number of keys; places and offsets
+ * are checked when they are followed, so damage can hide keys, but do no harm.
+ * Without one, or when the descriptor is damaged, the header, the file's CRC
+ * and the whole index are checked, and a table is made in memory. A file whose
+ * CRC is checked and wrong opens all the same when only its section is damaged;
+ * akv_fused_info tells. What
  * the original accepts is accepted, such as bytes after the index, a wrong
  * object count, keys out of order or twice: then the last of equal keys
  * counts, and scans are in order all the same.
@@ -159,6 +177,12 @@ AKV_API akv_status akv_fused_objects(const akv_fused *fused,
                                      int (*each)(void *user, akv_slice object, uint64_t offset),
                                      void *user);
 
+typedef enum akv_fused_section {
+    AKV_FUSED_SECTION_NONE    = 0,
+    AKV_FUSED_SECTION_USED    = 1,
+    AKV_FUSED_SECTION_DAMAGED = 2 /* there, but damaged: the index is used instead */
+} akv_fused_section;
+
 /* The file's figures. The first eight are the original's stats. */
 typedef struct akv_fused_info {
     size_t      size; /* sizeof(akv_fused_info), set by the caller */
@@ -182,11 +206,14 @@ typedef struct akv_fused_info {
     uint8_t     reserved[5];
     uint64_t    ip_v4_keys, ip_v6_keys; /* keys that are blocks of addresses */
     uint64_t    ip_others;              /* keys that are not: left out of that index */
+    uint32_t    section;                /* akv_fused_section */
+    uint32_t    reserved_2;
+    uint64_t    section_bytes;
 } akv_fused_info;
 #define AKV_FUSED_INFO_INIT                                                                  \
     {                                                                                        \
         sizeof(akv_fused_info), NULL, 0, 0, 0, 0, 0, 0, {0}, 0, 0, 0, 0, 0, 0, false, false, \
-            false, {0}, 0, 0, 0                                                              \
+            false, {0}, 0, 0, 0, 0, 0, 0                                                     \
     }
 AKV_API akv_status akv_fused_info_get(const akv_fused *fused, akv_fused_info *info_out);
 
@@ -201,14 +228,15 @@ typedef struct akv_fused_report {
     uint64_t duplicate_faults; /* keys that are there again */
     uint64_t count_faults;     /* header fields that do not fit the contents */
     uint64_t keys, objects;    /* looked at; objects with those no key leads to */
+    uint64_t section_faults;   /* the hash section is damaged, or not that of this index */
 } akv_fused_report;
-#define AKV_FUSED_REPORT_INIT                            \
-    {                                                    \
-        sizeof(akv_fused_report), 0, 0, 0, 0, 0, 0, 0, 0 \
+#define AKV_FUSED_REPORT_INIT                               \
+    {                                                       \
+        sizeof(akv_fused_report), 0, 0, 0, 0, 0, 0, 0, 0, 0 \
     }
 
-/* Check everything: the file's CRC, every object's, order, duplicates, counts
- * and offsets. AKV_CORRUPT when anything is wrong, after telling all of it,
+/* Check everything: the file's CRC, every object's, order, duplicates, counts,
+ * offsets and the hash section. AKV_CORRUPT when anything is wrong, after telling all of it,
  * with its offset, to opt->fault. `report_out` may be NULL; it is filled in
  * either case. */
 AKV_API akv_status akv_fused_verify(const akv_fused *fused, const akv_job_options *opt,
@@ -257,13 +285,18 @@ AKV_API akv_status akv_fused_ip_index(const akv_fused *fused);
 /* ----------------------------------------------------------------- writing
  *
  * A writer collects objects and keys in memory; build writes the file. It is
- * for one thread at a time. The same calls give the same bytes. */
+ * for one thread at a time. The same calls give the same bytes. The file gets a
+ * hash section, at most 12 bytes a key, unless it has no keys; readers that
+ * don't know it let it pass. */
 
 typedef struct akv_fused_writer akv_fused_writer;
 
+/* No hash section: the bytes are those that the original writes. */
+#define AKV_FUSED_PLAIN 0x1u
+
 typedef struct akv_fused_writer_options {
     size_t               size;  /* sizeof(akv_fused_writer_options) */
-    uint32_t             flags; /* none yet */
+    uint32_t             flags; /* AKV_FUSED_PLAIN */
     uint32_t             reserved;
     const akv_allocator *allocator; /* NULL: malloc */
     akv_env             *env;       /* NULL: POSIX files */

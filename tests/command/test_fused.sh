@@ -24,11 +24,15 @@ run fused info u.fsdb
 has "unless told otherwise" "num_objects    3" "$out"
 
 # The bytes that the format's description gives for {"v":1} under "k".
-echo '{"key":"k","value":{"v":1}}' | "$ANYKV" fused build one.fsdb -q
+echo '{"key":"k","value":{"v":1}}' | "$ANYKV" fused build one.fsdb -q -o hash_section=false
 is "the bytes are those of the format" \
     465344420200000000000001000000010000000000000034000000000000002\
 81ecc24ac0000000000000004a279d7f381a1760100016b0000000000000028 \
     "$(od -An -v -tx1 one.fsdb | tr -d ' \n')"
+run fused info t.fsdb
+has "a store has a hash section" "section        used" "$out"
+run fused info one.fsdb
+has "unless told otherwise" "section        none" "$out"
 : | "$ANYKV" fused build none.fsdb -q --format ndjson
 is "an empty store is a bare header" 40 "$(wc -c <none.fsdb | tr -d ' ')"
 

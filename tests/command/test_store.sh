@@ -152,7 +152,7 @@ has "with the file" "bad.fsdb" "$err"
 run verify bad.fsdb --json
 json "faults are told as JSON" "$err"
 has "with an offset" '"offset":' "$err"
-run get bad.fsdb a --json
+run get bad.fsdb a --json -o verify_on_open=true
 exits "a damaged file is not opened" 3
 has "and is told as corrupt" "AKV_CORRUPT" "$err"
 head -c 39 s.fsdb >short.fsdb

@@ -55,6 +55,23 @@ static int fuzz_compare(akv_slice a, akv_slice b)
     return c ? c : (a.len > b.len) - (a.len < b.len);
 }
 
+/* Every call on a file whose hash section is not that of its index: answers may
+ * be wrong, and moves off the index are told. */
+static void fuzz_unsound(const akv_fused *f)
+{
+    akv_fused_cursor c;
+    akv_slice        object;
+
+    fuzz_must(akv_fused_cursor_all(f, &c) == AKV_OK);
+    while (akv_fused_cursor_next(&c) != AKV_END)
+        (void)akv_fused_get(f, c.key, &object);
+    for (uint64_t i = 0; i < akv_fused_count(f) + 1; i++)
+        (void)akv_fused_cursor_prev(&c);
+    (void)akv_fused_exists(f, akv_str("k"));
+    (void)akv_fused_cursor_prefix(f, akv_str("6"), &c);
+    (void)akv_fused_cursor_last(&c);
+}
+
 /* Forwards and back; returns whether every object could be read. */
 static bool fuzz_scan(const akv_fused *f)
 {
@@ -139,8 +156,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
         return 0;
     fuzz_must(akv_fused_info_get(f, &info) == AKV_OK);
     (void)akv_fused_objects(f, fuzz_object, &bytes);
-    (void)akv_fused_verify(f, NULL, NULL);
-    if (fuzz_scan(f) && bytes < 1 << 20)
+    if (akv_fused_verify(f, NULL, NULL) != AKV_OK && info.section == AKV_FUSED_SECTION_USED)
+        fuzz_unsound(f);
+    else if (fuzz_scan(f) && bytes < 1 << 20)
         fuzz_rebuild(f);
     akv_fused_close(f);
     return 0;

@@ -599,13 +599,15 @@ static void test_golden_info_has_the_originals_stats(void **state)
  * order, then its keys, forwards or backwards. */
 static void golden_rebuild(const golden_case *c, const char *path, bool backwards)
 {
-    size_t            len, objects = 0, keys = 0;
-    uint8_t          *file = akvt_read_file(golden_path(c->name), &len);
-    uint64_t          offsets[ITEMS_MAX], entries[ITEMS_MAX];
-    akv_fused_writer *w;
-    uint32_t          id;
+    size_t                   len, objects = 0, keys = 0;
+    uint8_t                 *file = akvt_read_file(golden_path(c->name), &len);
+    uint64_t                 offsets[ITEMS_MAX], entries[ITEMS_MAX];
+    akv_fused_writer        *w;
+    uint32_t                 id;
+    akv_fused_writer_options opt = AKV_FUSED_WRITER_OPTIONS_INIT;
 
-    assert_ok(akv_fused_writer_new(NULL, &w));
+    opt.flags = AKV_FUSED_PLAIN;
+    assert_ok(akv_fused_writer_new(&opt, &w));
     for (uint64_t at = 40; at < c->index_offset; at += 8 + akvi_get_be32(file + at)) {
         assert_true(objects < ITEMS_MAX);
         offsets[objects] = at;

@@ -66,13 +66,15 @@ static void test_fused_writer_empty_store_is_40_bytes(void **state)
 
 static void test_fused_writer_document_is_the_originals_msgpack(void **state)
 {
-    akv_fused_writer *w;
-    uint32_t          id = 7;
-    char              path[4200];
+    akv_fused_writer_options opt = AKV_FUSED_WRITER_OPTIONS_INIT;
+    akv_fused_writer        *w;
+    uint32_t                 id = 7;
+    char                     path[4200];
 
     (void)state;
     writer_path(path, "one.fsdb");
-    assert_ok(akv_fused_writer_new(NULL, &w));
+    opt.flags = AKV_FUSED_PLAIN;
+    assert_ok(akv_fused_writer_new(&opt, &w));
     assert_true(akv_fused_add_document(w, akv_str("{\"v\": 1,}"), &id) < 0);
     assert_int_equal(akv_fused_writer_objects(w), 0);
     assert_ok(akv_fused_add_document(w, akv_str("{\"v\": 1}"), &id));
