@@ -132,9 +132,14 @@ $(OUT)/obj/%.o: $(S)/%.c $(OUT)/flags.stamp
 	$(call say,CC,$@)
 	$(Q)$(CC) $(ALL_CFLAGS) -MMD -MP -c $< -o $@
 
-# registry.c names the engines of a build; the archive of one engine has its own.
+# The command and registry.c know the engines of a build; the archive of one
+# engine has its own registry.
 engine_defs = $(foreach e,$(1),-DAKVI_ENGINE_$(shell echo $(e) | tr a-z A-Z)=1)
 $(OUT)/obj/engines/registry.o: $(S)/engines/registry.c $(OUT)/flags.stamp $(OUT)/engines.stamp
+	@mkdir -p $(@D)
+	$(call say,CC,$@)
+	$(Q)$(CC) $(ALL_CFLAGS) $(call engine_defs,$(ENGINES)) -MMD -MP -c $< -o $@
+$(OUT)/obj/tools/%.o: $(S)/tools/%.c $(OUT)/flags.stamp $(OUT)/engines.stamp
 	@mkdir -p $(@D)
 	$(call say,CC,$@)
 	$(Q)$(CC) $(ALL_CFLAGS) $(call engine_defs,$(ENGINES)) -MMD -MP -c $< -o $@

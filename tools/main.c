@@ -13,6 +13,9 @@ static const cli_command *const main_commands[] = {
     &cli_export_command,      &cli_convert_command,    &cli_checkpoint_command,
     &cli_options_command,     &cli_engines_command,    &cli_bench_command,
     &cli_fused_build_command, &cli_fused_info_command, &cli_fused_lookup_command,
+#ifdef AKVI_ENGINE_FUSED
+    &cli_fused_watch_command,
+#endif
     &cli_version_command,     &cli_help_command,       NULL,
 };
 

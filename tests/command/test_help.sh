@@ -35,7 +35,7 @@ json "help --json is JSON" "$out"
 run help
 list=$out
 man=$(cat "$root/docs/anykv.1")
-for c in $commands "fused build" "fused info" "fused lookup"; do
+for c in $commands "fused build" "fused info" "fused lookup" "fused watch"; do
     has "help lists $c" "  $c " "$list"
 done
 while read -r c; do
@@ -55,7 +55,7 @@ while read -r c; do
         word=${word%%=*}
         has "the manual tells of $c $word" " ${word#-}" "$man"
     done
-done < <(echo "$commands" | tr ' ' '\n'; printf '%s\n' "fused build" "fused info" "fused lookup")
+done < <(echo "$commands" | tr ' ' '\n'; printf '%s\n' "fused build" "fused info" "fused lookup" "fused watch")
 
 run options
 exits "options is fine" 0
