@@ -21,7 +21,10 @@ typedef struct lsm_block {
     const uint8_t   *data;
     size_t           len;
     _Atomic uint32_t refs;
-    /* the rest is the cache's own */
+    /* Called when the last reference goes. NULL: the block is the cache's, with
+     * its own fields around this. Else it is its owner's, as a table's mapping
+     * is, and never put into a cache. */
+    void (*release)(struct lsm_block *block);
 } lsm_block;
 
 typedef struct lsm_cache_stats {

@@ -19,6 +19,7 @@ typedef struct lsm_table_options {
     uint32_t prefix_filter;    /* bytes of each key that go into the filter as well; 0: none */
     uint32_t compression;      /* akvi_codec */
     int32_t  compression_level;
+    uint64_t created_ms; /* Unix time, noted in the properties */
 } lsm_table_options;
 
 /* What a finished table is, as the manifest knows it. Keys are the builder's
