@@ -27,7 +27,7 @@ typedef struct lsm_table_options {
 typedef struct lsm_table_info {
     uint64_t  size;
     uint64_t  entries, deletes, ranges;
-    uint64_t  raw_bytes; /* of keys and values */
+    uint64_t  raw_bytes;         /* of keys and values */
     akv_slice smallest, largest; /* keys; ranges' bounds count. largest is inclusive unless: */
     bool      unbounded;         /* a range goes to the end of all keys */
     uint64_t  smallest_seq, largest_seq;
@@ -66,7 +66,7 @@ typedef struct lsm_read {
 AKVI_MUST_USE akv_status akvi_lsm_table_open(const akv_allocator *allocator, akv_file *file,
                                              const char *path, uint64_t number, bool mapped,
                                              lsm_cache *cache, lsm_table **table_out);
-void                     akvi_lsm_table_close(lsm_table *t); /* takes NULL; its blocks may still be out */
+void akvi_lsm_table_close(lsm_table *t); /* takes NULL; its blocks may still be out */
 
 /* Any thread. The hash of a key for the filters of all tables: compute it once. */
 uint64_t akvi_lsm_filter_hash(akv_slice key);
@@ -80,7 +80,7 @@ void akvi_lsm_table_prefetch(lsm_table *t, akv_slice key, uint64_t hash);
 /* False: no key of the table begins with `prefix`. */
 bool akvi_lsm_table_may_have_prefix(lsm_table *t, akv_slice prefix);
 /* Its ranges; loaded when opened. */
-const lsm_entry *akvi_lsm_table_ranges(const lsm_table *t, size_t *n_out);
+const lsm_entry         *akvi_lsm_table_ranges(const lsm_table *t, size_t *n_out);
 AKVI_MUST_USE akv_status akvi_lsm_table_cursor(lsm_table *t, const lsm_read *read,
                                                lsm_cursor **cursor_out);
 /* About how many bytes of the file lie before `key`. */
