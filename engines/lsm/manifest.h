@@ -70,6 +70,7 @@ AKVI_MUST_USE akv_status akvi_lsm_manifest_begin(const akv_allocator *allocator,
  * another. */
 AKVI_MUST_USE akv_status akvi_lsm_manifest_append(lsm_manifest *m, const lsm_edit *edit);
 uint64_t                 akvi_lsm_manifest_size(const lsm_manifest *m);
+uint64_t                 akvi_lsm_manifest_number(const lsm_manifest *m);
 akv_status               akvi_lsm_manifest_close(lsm_manifest *m); /* frees; takes NULL */
 
 /* Raw, for dump: each edit with its offset. */

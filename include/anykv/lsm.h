@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * lsm.h: the lsm engine: a log-structured merge tree, for stores that are
+ * written much and may be larger than memory.
+ *
+ * A write goes to the end of a log and into a sorted table in memory, the
+ * memtable; a full memtable becomes a file, an SSTable, on level 0; background
+ * work merges the files of a level into the next, each about ten times as large
+ * as the one above. A read looks into the memtables, then into at most one file
+ * of each level, and filters spare it most of those. (O'Neil et al., "The
+ * Log-Structured Merge-Tree", 1996.)
+ *
+ * A store is a folder; its files are described in engines/lsm/format.h. One
+ * process writes; others may read beside it (AKV_OPEN_READ_ONLY): they see what
+ * was written when they opened, and akv_lsm_catch_up shows them what came after.
+ * The folder may be moved while it is closed.
+ *
+ * Threads that it starts: `threads` of akv_open_options for flushes and
+ * compactions ("akv-lsm"; by default 2), and with AKV_SYNC_PERIODIC a timer.
+ * With none, writes do that work themselves when they must, and akv_work does
+ * it before.
+ *
+ * Durability: as anykv.h says. The log is written before akv_put returns, and
+ * synced as the store's or the write's word asks. A failed sync poisons the
+ * store for writing; a full disk does not.
+ *
+ * Limits: keys of 0 to 65,535 bytes, values of 0 to 1 GiB, a batch of 1 GiB.
+ */
+#ifndef ANYKV_LSM_H
+#define ANYKV_LSM_H
+
+#include <anykv/anykv.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define AKV_LSM_MAX_KEY   UINT64_C(65535)
+#define AKV_LSM_MAX_VALUE (UINT64_C(1) << 30)
+
+/* ----------------------------------------------------------------- options */
+
+typedef enum akv_lsm_recovery {
+    /* Read each log to its last whole record. What lies behind a bad one is
+     * what power took, unless it was surely on the device: then AKV_CORRUPT. */
+    AKV_LSM_RECOVER_TAIL = 0,
+    /* Any fault is AKV_CORRUPT. */
+    AKV_LSM_RECOVER_STRICT = 1,
+    /* Leave out what is bad and keep all that is not. */
+    AKV_LSM_RECOVER_SALVAGE = 2
+} akv_lsm_recovery;
+
+/* Why writes are held back. */
+typedef enum akv_lsm_stall_cause {
+    AKV_LSM_STALL_MEMTABLES = 0, /* full memtables wait to be flushed */
+    AKV_LSM_STALL_LEVEL0    = 1, /* level 0 has too many files */
+    AKV_LSM_STALL_DEBT      = 2  /* compaction is too far behind */
+} akv_lsm_stall_cause;
+
+/* NULL means AKV_LSM_OPTIONS_INIT. Sizes are in bytes. */
+typedef struct akv_lsm_options {
+    akv_engine_options head;
+    uint64_t write_buffer; /* a memtable becomes a file at this size; default 64 MiB */
+    uint64_t block_cache;  /* uncompressed blocks, index and filters kept; default 64 MiB */
+    uint64_t table_size;   /* files that compaction writes, about; default 64 MiB */
+    uint64_t level_base;   /* the first level below level 0; default 256 MiB */
+    uint64_t rate_limit;   /* of flushes and compactions, bytes a second; 0: none */
+    uint32_t write_buffers;    /* memtables at most, with those being flushed; default 4 */
+    uint32_t level_ratio;      /* of a level's size to the one above; default 10 */
+    uint32_t level0_compact;   /* files on level 0 that start a compaction; default 4 */
+    uint32_t level0_slowdown;  /* that slow writes down; default 20 */
+    uint32_t level0_stop;      /* that stop them; default 36 */
+    uint32_t block_size;       /* of data before compression, about; default 4 KiB */
+    uint32_t restart_interval; /* keys between two that are stored whole; default 16 */
+    uint32_t filter_bits;      /* a key; 0: no filters; default 10 (1 % false positives) */
+    uint32_t prefix_filter;    /* bytes of keys whose scans by prefix filters serve; default 0 */
+    uint32_t recovery;         /* akv_lsm_recovery; default TAIL */
+    bool     mapped;           /* read tables through mappings; default off */
+    uint8_t  reserved[3];
+    /* Of each level from 0, the last for all below: none, snappy, zlib, lz4,
+     * zstd, and perhaps a level of it, "none,none,lz4,zstd:5". Default
+     * "none,none,snappy". */
+    const char *compression;
+    /* Told when writes begin to be delayed or stopped, and when that ends, on
+     * the writing thread; must not use the store. May be NULL. */
+    void (*stall)(void *user, akv_lsm_stall_cause cause, bool begins, bool stopped);
+    void *stall_user;
+} akv_lsm_options;
+#define AKV_LSM_OPTIONS_INIT                                                                    \
+    {                                                                                           \
+        {sizeof(akv_lsm_options), "lsm"}, UINT64_C(64) << 20, UINT64_C(64) << 20,               \
+            UINT64_C(64) << 20, UINT64_C(256) << 20, 0, 4, 10, 4, 20, 36, 4096, 16, 10, 0,      \
+            AKV_LSM_RECOVER_TAIL, false, {0}, "none,none,snappy", NULL, NULL                    \
+    }
+
+/* ------------------------------------------------------------ native calls */
+
+typedef struct akv_lsm akv_lsm;
+
+/* The store inside a handle that akv_open made, borrowed until akv_close; NULL
+ * when it is another engine's. */
+AKV_API akv_lsm *akv_lsm_of(akv *db);
+
+/* Write all memtables to level 0 and wait for it: afterwards no log is needed. */
+AKV_API akv_status akv_lsm_flush(akv_lsm *lsm);
+
+/* Merge what lies in [lower, upper) down to the last level; an empty upper
+ * means to the end. akv_compact does it for all keys. */
+AKV_API akv_status akv_lsm_compact_range(akv_lsm *lsm, akv_slice lower, akv_slice upper,
+                                         const akv_job_options *opt);
+
+/* In a reader beside another process's writer: see what was written since.
+ * Iterators and snapshots keep what they see. */
+AKV_API akv_status akv_lsm_catch_up(akv_lsm *lsm);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
