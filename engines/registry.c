@@ -8,6 +8,9 @@
 #ifdef AKVI_ENGINE_FUSED
 extern const akv_engine akvi_fused;
 #endif
+#ifdef AKVI_ENGINE_LSM
+extern const akv_engine akvi_lsm;
+#endif
 #ifdef AKVI_ENGINE_MEMORY
 extern const akv_engine akvi_memory;
 #endif
@@ -15,6 +18,9 @@ extern const akv_engine akvi_memory;
 const akv_engine *const akvi_builtin_engines[] = {
 #ifdef AKVI_ENGINE_FUSED
     &akvi_fused,
+#endif
+#ifdef AKVI_ENGINE_LSM
+    &akvi_lsm,
 #endif
 #ifdef AKVI_ENGINE_MEMORY
     &akvi_memory,

@@ -36,7 +36,7 @@ typedef struct lsm_cache_stats {
  * nothing, blocks live by their references alone. */
 AKVI_MUST_USE akv_status akvi_lsm_cache_new(const akv_allocator *allocator, uint64_t capacity,
                                             lsm_cache **cache_out);
-void                     akvi_lsm_cache_free(lsm_cache *cache); /* no references are out; takes NULL */
+void akvi_lsm_cache_free(lsm_cache *cache); /* no references are out; takes NULL */
 
 /* A reference to the block, or NULL. */
 lsm_block *akvi_lsm_cache_find(lsm_cache *cache, uint64_t file, uint64_t offset);

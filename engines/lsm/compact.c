@@ -13,8 +13,7 @@ static akv_status compact_move(lsm_db *db, const lsm_compaction *c)
 {
     lsm_table_meta *added   = akvi_alloc_n(db->allocator, c->n[0], sizeof *added);
     lsm_table_ref  *removed = akvi_alloc_n(db->allocator, c->n[0], sizeof *removed);
-    lsm_edit        edit    = {
-                  .added = added, .added_n = c->n[0], .removed = removed, .removed_n = c->n[0]};
+    lsm_edit edit = {.added = added, .added_n = c->n[0], .removed = removed, .removed_n = c->n[0]};
     akv_status st = added && removed ? AKV_OK : AKV_NOMEM;
 
     for (size_t i = 0; i < c->n[0] && st == AKV_OK; i++) {
@@ -51,8 +50,8 @@ static akv_status compact_ranges(const lsm_compaction *c, lsm_gc *gc, lsm_output
 /* One cursor over all that is merged. */
 static akv_status compact_cursor(lsm_db *db, const lsm_compaction *c, lsm_cursor **cursor_out)
 {
-    static const lsm_read read     = {.verify = true, .sequential = true};
-    size_t                cap      = c->n[0] + 1, n = 0;
+    static const lsm_read read = {.verify = true, .sequential = true};
+    size_t                cap = c->n[0] + 1, n = 0;
     lsm_cursor          **children = akvi_alloc_n(db->allocator, cap, sizeof(lsm_cursor *));
     akv_status            st       = children ? AKV_OK : AKV_NOMEM;
 
@@ -131,7 +130,7 @@ static akv_status compact_merge(lsm_db *db, const lsm_compaction *c, const lsm_v
 
 static akv_status compact_install(lsm_db *db, const lsm_compaction *c, const lsm_output *o)
 {
-    size_t         n       = c->n[0] + c->n[1], at = 0;
+    size_t         n = c->n[0] + c->n[1], at = 0;
     lsm_table_ref *removed = akvi_alloc_n(db->allocator, n, sizeof *removed);
     lsm_edit       edit    = {.removed = removed, .removed_n = n};
     akv_status     st;

@@ -26,8 +26,8 @@
 #ifndef AKVI_LSM_DB_H
 #define AKVI_LSM_DB_H
 
-#include "common/base/mutex.h"
 #include "common/base/metrics.h"
+#include "common/base/mutex.h"
 #include "common/run/pool.h"
 #include "common/run/rate.h"
 #include "engines/lsm/manifest.h"
@@ -38,7 +38,7 @@
 #include <anykv/lsm.h>
 #include <stdatomic.h>
 
-#define LSM_MEMTABLES      16u /* at most in a view, the growing one too */
+#define LSM_MEMTABLES      16u                 /* at most in a view, the growing one too */
 #define LSM_MANIFEST_LIMIT (UINT64_C(4) << 20) /* bytes after which another begins */
 
 typedef struct lsm_db lsm_db;
@@ -53,7 +53,7 @@ typedef struct lsm_file {
     lsm_db          *db;
     _Atomic uint32_t refs;
     _Atomic bool     obsolete;
-    bool             compacting AKVI_GUARDED_BY(mu);
+    bool compacting  AKVI_GUARDED_BY(mu);
 } lsm_file;
 
 typedef struct lsm_level {
@@ -64,9 +64,9 @@ typedef struct lsm_level {
 
 typedef struct lsm_version {
     const akv_allocator *allocator;
-    _Atomic uint32_t refs;
-    lsm_level        levels[LSM_LEVELS];
-    bool             ranges; /* some table has a DELETE_RANGE */
+    _Atomic uint32_t     refs;
+    lsm_level            levels[LSM_LEVELS];
+    bool                 ranges; /* some table has a DELETE_RANGE */
 } lsm_version;
 
 /* A memtable, and the oldest log that its entries are in. */
@@ -78,11 +78,11 @@ typedef struct lsm_generation {
 
 typedef struct lsm_view {
     const akv_allocator *allocator;
-    _Atomic uint32_t refs;
-    unsigned         n;                   /* memtables */
-    lsm_generation   mem[LSM_MEMTABLES];  /* newest first */
-    lsm_version     *version;
-    struct lsm_view *retired; /* a list */
+    _Atomic uint32_t     refs;
+    unsigned             n;                  /* memtables */
+    lsm_generation       mem[LSM_MEMTABLES]; /* newest first */
+    lsm_version         *version;
+    struct lsm_view     *retired; /* a list */
 } lsm_view;
 
 /* Hold the current view, for this thread and a short time: `mine` on the stack. */
@@ -100,6 +100,7 @@ typedef struct lsm_slot {
 
 typedef struct lsm_snapshot {
     uint64_t             seq;
+    lsm_view            *view; /* of a reader, whose writer knows nothing of it; else NULL */
     struct lsm_snapshot *older, *newer;
 } lsm_snapshot;
 
@@ -113,9 +114,9 @@ typedef struct lsm_write {
     struct lsm_write        *next;
     akvi_cond               *wake; /* NULL: nobody sleeps on it */
     bool                     done;
-    bool                     alone; /* judged or expanded: takes no company */
-    uint64_t                 bytes; /* about, in the record */
-    uint64_t                 entries; /* made of its operations */
+    bool                     alone;      /* judged or expanded: takes no company */
+    uint64_t                 bytes;      /* about, in the record */
+    uint64_t                 entries;    /* made of its operations */
     uint64_t                 version_at; /* which of them, from 1, the result's version is of */
     akv_status               status;
     akv_error               *error; /* told to a follower whose status is a failure */
@@ -126,7 +127,7 @@ typedef struct lsm_log {
     lsm_wal         *wal;
     uint64_t         number;
     _Atomic uint64_t synced; /* bytes surely on the device */
-    unsigned         users AKVI_GUARDED_BY(mu);
+    unsigned users   AKVI_GUARDED_BY(mu);
     struct lsm_log  *newer;
 } lsm_log;
 
@@ -144,8 +145,8 @@ typedef struct lsm_counters {
 
 struct lsm_db {
     /* hot, read by every get */
-    _Atomic(lsm_view *) view;
-    _Atomic uint64_t    last_seq;
+    _Atomic(lsm_view *)  view;
+    _Atomic uint64_t     last_seq;
     const akv_allocator *allocator;
     akv_env             *env;
     lsm_slot            *slots; /* AKVI_SLOTS_OWN */
@@ -164,7 +165,7 @@ struct lsm_db {
     akvi_rate         rate; /* of background work */
 
     /* the queue of writers */
-    akvi_mutex queue_mu;
+    akvi_mutex      queue_mu;
     lsm_write *head AKVI_GUARDED_BY(queue_mu), *tail AKVI_GUARDED_BY(queue_mu);
     /* the head's own */
     akv_buffer    record;
@@ -178,26 +179,26 @@ struct lsm_db {
     akvi_mutex maintain_mu; /* one compaction by hand or checkpoint at a time */
 
     /* one change of the manifest at a time */
-    akvi_mutex    manifest_mu;
+    akvi_mutex             manifest_mu;
     lsm_manifest *manifest AKVI_GUARDED_BY(manifest_mu);
 
-    akvi_mutex    mu;
-    akvi_cond     changed;                      /* background work ended, or begins to fail */
-    lsm_log      *logs AKVI_GUARDED_BY(mu), *log AKVI_GUARDED_BY(mu);  /* oldest; newest */
-    uint64_t      spare_log AKVI_GUARDED_BY(mu); /* a file to be used again; 0: none */
-    lsm_view     *retired AKVI_GUARDED_BY(mu);
-    lsm_snapshot  snapshots AKVI_GUARDED_BY(mu); /* ring; `newer` is the oldest */
-    uint64_t      next_file AKVI_GUARDED_BY(mu);
-    uint64_t      log_number AKVI_GUARDED_BY(mu); /* logs below are in tables */
-    uint64_t      table_seq AKVI_GUARDED_BY(mu);  /* all entries up to it are, too */
-    unsigned      flushing AKVI_GUARDED_BY(mu), compacting AKVI_GUARDED_BY(mu);
-    unsigned      paused AKVI_GUARDED_BY(mu); /* start no compaction */
-    _Atomic bool  closing; /* set with mu held */
-    akv_status    failed AKVI_GUARDED_BY(mu); /* of background work, until it succeeds */
-    akv_error     failure AKVI_GUARDED_BY(mu);
-    bool          poisoned AKVI_GUARDED_BY(mu);
-    size_t        next_compact[LSM_LEVELS] AKVI_GUARDED_BY(mu);
-    lsm_counters  counters;
+    akvi_mutex             mu;
+    akvi_cond              changed; /* background work ended, or begins to fail */
+    lsm_log *logs          AKVI_GUARDED_BY(mu), *log AKVI_GUARDED_BY(mu); /* oldest; newest */
+    uint64_t spare_log     AKVI_GUARDED_BY(mu); /* a file to be used again; 0: none */
+    lsm_view *retired      AKVI_GUARDED_BY(mu);
+    lsm_snapshot snapshots AKVI_GUARDED_BY(mu); /* ring; `newer` is the oldest */
+    uint64_t next_file     AKVI_GUARDED_BY(mu);
+    uint64_t log_number    AKVI_GUARDED_BY(mu); /* logs below are in tables */
+    uint64_t table_seq     AKVI_GUARDED_BY(mu); /* all entries up to it are, too */
+    unsigned flushing      AKVI_GUARDED_BY(mu), compacting AKVI_GUARDED_BY(mu);
+    unsigned paused        AKVI_GUARDED_BY(mu); /* start no compaction */
+    _Atomic bool           closing;             /* set with mu held */
+    akv_status failed      AKVI_GUARDED_BY(mu); /* of background work, until it succeeds */
+    akv_error failure      AKVI_GUARDED_BY(mu);
+    bool poisoned          AKVI_GUARDED_BY(mu);
+    size_t                 next_compact[LSM_LEVELS] AKVI_GUARDED_BY(mu);
+    lsm_counters           counters;
 };
 
 /* ------------------------------------------------------------------ view.c */
@@ -243,6 +244,7 @@ AKVI_MUST_USE akv_status akvi_lsm_detect(akv_env *env, const char *path);
 AKVI_MUST_USE akv_status akvi_lsm_open(const akv_open_args *args, void **impl_out,
                                        uint64_t *caps_out);
 akv_status               akvi_lsm_close(void *impl);
+AKVI_MUST_USE akv_status akvi_lsm_catch_up(lsm_db *db);
 AKVI_MUST_USE akv_status akvi_lsm_destroy(akv_env *env, const char *path);
 /* Remove files of the folder that the store does not need. */
 void akvi_lsm_clean(lsm_db *db);
@@ -257,8 +259,7 @@ AKVI_MUST_USE akv_status akvi_lsm_recover(lsm_db *db, struct lsm_output *o);
 /* ----------------------------------------------------------------- write.c */
 
 AKVI_MUST_USE akv_status akvi_lsm_write(void *impl, const akv_op *ops, size_t n,
-                                        const akv_write_options *opt,
-                                        akv_write_result        *result_out);
+                                        const akv_write_options *opt, akv_write_result *result_out);
 AKVI_MUST_USE akv_status akvi_lsm_sync(void *impl);
 /* Add a record's entries to a memtable that has room for them; the number of the last. */
 AKVI_MUST_USE akv_status akvi_lsm_record_apply(akv_slice record, lsm_memtable *m,
@@ -302,7 +303,7 @@ typedef struct lsm_compaction {
     unsigned   level, output;
     lsm_file **inputs[2]; /* of level, and of output */
     size_t     n[2], cap[2];
-    bool       move; /* nothing to merge: the files only change level */
+    bool       move;         /* nothing to merge: the files only change level */
     akv_slice  lower, upper; /* all keys lie in [lower, upper] */
     bool       unbounded;    /* or above */
 } lsm_compaction;

@@ -216,8 +216,7 @@ void akvi_lsm_schedule(lsm_db *db)
         db->flushing--;
         akv_engine_recovered(); /* the next write that waits tries again */
     }
-    while (!db->paused && db->compacting < FLUSH_COMPACTIONS &&
-           akvi_lsm_wants_compaction(db)) {
+    while (!db->paused && db->compacting < FLUSH_COMPACTIONS && akvi_lsm_wants_compaction(db)) {
         db->compacting++;
         if (akvi_pool_submit(db->pool, flush_compact_job, db) != AKV_OK) {
             db->compacting--;

@@ -133,9 +133,8 @@ bool akvi_lsm_gc_range_done(lsm_gc *gc, const lsm_entry *range)
         const lsm_level *level = &gc->below->levels[l];
         size_t           at    = akvi_lsm_level_find(level, range->key);
 
-        if (at < level->n &&
-            (range->value.len == 0 ||
-             akvi_lsm_file_overlaps(level->files[at], range->key, range->value)))
+        if (at < level->n && (range->value.len == 0 ||
+                              akvi_lsm_file_overlaps(level->files[at], range->key, range->value)))
             return false;
     }
     return true;

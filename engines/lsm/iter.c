@@ -30,9 +30,9 @@ typedef struct lsm_iter {
     lsm_spans   spans;
     iter_state  state;
     akv_buffer  place;
-    akv_buffer  value; /* backward: of the key shown; forward: a key that is skipped */
-    akv_buffer  spare; /* room for the next place */
-    lsm_entry   copy;  /* backward: what is shown; its bytes are in place and value */
+    akv_buffer  value;  /* backward: of the key shown; forward: a key that is skipped */
+    akv_buffer  spare;  /* room for the next place */
+    lsm_entry   copy;   /* backward: what is shown; its bytes are in place and value */
     bool        at_end; /* backward: the cursor has come to the end */
 } lsm_iter;
 
@@ -147,10 +147,14 @@ akv_status akvi_lsm_iter_new(void *impl, const akv_range *range, const akv_read_
     it->range           = *range;
     it->place.allocator = it->value.allocator = it->spare.allocator = db->allocator;
     akvi_lsm_spans_init(&it->spans, db->allocator);
-    it->view = akvi_lsm_view_ref(db);
-    it->seq  = snapshot ? snapshot->seq
-                        : atomic_load_explicit(&db->last_seq, memory_order_acquire);
-    st       = iter_cursor(it, &read);
+    if (snapshot && snapshot->view) {
+        it->view = snapshot->view;
+        atomic_fetch_add_explicit(&it->view->refs, 1, memory_order_relaxed);
+    } else {
+        it->view = akvi_lsm_view_ref(db);
+    }
+    it->seq = snapshot ? snapshot->seq : atomic_load_explicit(&db->last_seq, memory_order_acquire);
+    st      = iter_cursor(it, &read);
     if (st == AKV_OK)
         st = iter_spans(it);
     if (st == AKV_OK)
@@ -201,8 +205,8 @@ static akv_status iter_forward(lsm_iter *it, akv_status st, const akv_buffer *sk
     unsigned    skips = 0;
 
     while (st == AKV_OK) {
-        const lsm_entry *e = &c->entry;
-        bool same = skip && akvi_equal(e->key.data, e->key.len, skip->data, skip->len);
+        const lsm_entry *e    = &c->entry;
+        bool             same = skip && akvi_equal(e->key.data, e->key.len, skip->data, skip->len);
 
         if (!same && iter_past_upper(it, e->key))
             return AKV_END;
@@ -297,7 +301,7 @@ static akv_status iter_go_forward(lsm_iter *it, akv_move move, akv_slice key)
 
 static akv_status iter_go_backward(lsm_iter *it, akv_move move, akv_slice key)
 {
-    iter_state was = it->state;
+    iter_state was   = it->state;
     akv_buffer found = {NULL, 0, 0, it->db->allocator};
     akv_status st;
 
@@ -330,9 +334,8 @@ static akv_status iter_go_backward(lsm_iter *it, akv_move move, akv_slice key)
 
 akv_status akvi_lsm_iter_move(void *iter, akv_move move, akv_slice key, akv_entry *entry_out)
 {
-    lsm_iter        *it   = iter;
-    bool             back = move == AKV_MOVE_LAST || move == AKV_MOVE_PREV ||
-                move == AKV_MOVE_SEEK_FOR_PREV;
+    lsm_iter *it = iter;
+    bool back    = move == AKV_MOVE_LAST || move == AKV_MOVE_PREV || move == AKV_MOVE_SEEK_FOR_PREV;
     akv_status       st = back ? iter_go_backward(it, move, key) : iter_go_forward(it, move, key);
     const lsm_entry *e  = back ? &it->copy : &it->cursor->entry;
 

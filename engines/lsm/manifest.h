@@ -12,9 +12,9 @@
 
 /* A table as the manifest describes it. */
 typedef struct lsm_table_meta {
-    uint64_t number, size;
-    uint64_t entries, deletes, ranges, raw_bytes;
-    uint64_t smallest_seq, largest_seq;
+    uint64_t  number, size;
+    uint64_t  entries, deletes, ranges, raw_bytes;
+    uint64_t  smallest_seq, largest_seq;
     akv_slice smallest, largest; /* keys */
     bool      unbounded;         /* a range in it goes to the end of all keys */
     uint8_t   level;
@@ -40,8 +40,8 @@ typedef struct lsm_edit {
 typedef struct lsm_manifest_state {
     uint64_t        manifest; /* number of the manifest file */
     uint64_t        log_number, next_file, last_seq;
-    uint64_t        epoch;    /* random, for life: whose store this is */
-    lsm_table_meta *tables;   /* in no order */
+    uint64_t        epoch;  /* random, for life: whose store this is */
+    lsm_table_meta *tables; /* in no order */
     size_t          tables_n, tables_cap;
     /* keys' bytes */
     struct akvi_arena *arena;
@@ -56,10 +56,8 @@ AKVI_MUST_USE akv_status akvi_lsm_manifest_create(const akv_allocator *allocator
  * file and offset, AKV_VERSION. A torn last edit is left out: it was never
  * acknowledged. */
 AKVI_MUST_USE akv_status akvi_lsm_manifest_read(const akv_allocator *allocator, akv_env *env,
-                                                const char *folder,
-                                                lsm_manifest_state *state_out);
-void                     akvi_lsm_manifest_state_free(const akv_allocator *allocator,
-                                                      lsm_manifest_state  *state);
+                                                const char *folder, lsm_manifest_state *state_out);
+void akvi_lsm_manifest_state_free(const akv_allocator *allocator, lsm_manifest_state *state);
 /* Begin a new manifest that holds `state` whole, and make it the current one,
  * durably: at every open for writing, and when the old one has grown. Its
  * number is state->next_file, which is raised. */
@@ -74,11 +72,9 @@ uint64_t                 akvi_lsm_manifest_number(const lsm_manifest *m);
 akv_status               akvi_lsm_manifest_close(lsm_manifest *m); /* frees; takes NULL */
 
 /* Raw, for dump: each edit with its offset. */
-AKVI_MUST_USE akv_status akvi_lsm_manifest_walk(const akv_allocator *allocator, akv_env *env,
-                                                const char *path,
-                                                akv_status (*each)(void *user, uint64_t offset,
-                                                                   const lsm_edit *edit),
-                                                void *user);
+AKVI_MUST_USE akv_status akvi_lsm_manifest_walk(
+    const akv_allocator *allocator, akv_env *env, const char *path,
+    akv_status (*each)(void *user, uint64_t offset, const lsm_edit *edit), void *user);
 
 /* Names inside the store's folder. `out` has LSM_NAME_MAX bytes. */
 #define LSM_NAME_MAX 32u

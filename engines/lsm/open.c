@@ -9,8 +9,9 @@
 #include "common/map/hash.h"
 
 #include <errno.h>
+#include <stdlib.h>
 
-
+#define OPEN_TRIES 10u /* of a reader, whose files a writer may remove meanwhile */
 
 static char *open_join(const akv_allocator *a, const char *folder, lsm_file_type type)
 {
@@ -75,8 +76,9 @@ static akv_status open_options(lsm_db *db)
     const akv_lsm_options *o = &db->options;
 
     if (o->level0_slowdown >= o->level0_stop || o->level0_compact > o->level0_slowdown)
-        return AKV_FAIL(AKV_MISUSE, "level0_compact %u, level0_slowdown %u and level0_stop %u "
-                                    "must rise in this order",
+        return AKV_FAIL(AKV_MISUSE,
+                        "level0_compact %u, level0_slowdown %u and level0_stop %u "
+                        "must rise in this order",
                         o->level0_compact, o->level0_slowdown, o->level0_stop);
     for (unsigned l = 0; l < LSM_LEVELS; l++)
         db->tables[l] = (lsm_table_options){.block_size       = o->block_size,
@@ -158,17 +160,35 @@ static akv_status open_new(const akv_open_args *args, lsm_db **db_out)
 
 /* ----------------------------------------------------------------- the state */
 
-/* Open the tables that a manifest names, and make them the view. */
-static akv_status open_tables(lsm_db *db, const lsm_manifest_state *state)
+/* The table of a version, referenced, if it is there as the manifest has it. */
+static lsm_file *open_known(const lsm_version *v, const lsm_table_meta *meta)
 {
-    lsm_edit     edit   = {.added = state->tables, .added_n = state->tables_n};
-    lsm_file   **opened = akvi_alloc_n(db->allocator, state->tables_n, sizeof(lsm_file *));
-    lsm_view    *v      = akvi_zalloc(db->allocator, sizeof *v);
-    size_t       n      = 0;
-    akv_status   st     = opened && v ? AKV_OK : AKV_NOMEM;
+    const lsm_level *level = v ? &v->levels[meta->level] : NULL;
+
+    for (size_t i = 0; level && i < level->n; i++) {
+        if (level->files[i]->meta.number != meta->number)
+            continue;
+        atomic_fetch_add_explicit(&level->files[i]->refs, 1, memory_order_relaxed);
+        return level->files[i];
+    }
+    return NULL;
+}
+
+/* A view of the tables that a manifest names, without memtables; `known`: a
+ * version that may have some of them, or NULL. */
+static akv_status open_tables(lsm_db *db, const lsm_manifest_state *state, const lsm_version *known,
+                              lsm_view **view_out)
+{
+    lsm_edit   edit   = {.added = state->tables, .added_n = state->tables_n};
+    lsm_file **opened = akvi_alloc_n(db->allocator, state->tables_n, sizeof(lsm_file *));
+    lsm_view  *v      = akvi_zalloc(db->allocator, sizeof *v);
+    size_t     n      = 0;
+    akv_status st     = opened && v ? AKV_OK : AKV_NOMEM;
 
     while (n < state->tables_n && st == AKV_OK) {
-        st = akvi_lsm_file_open(db, &state->tables[n], &opened[n]);
+        opened[n] = open_known(known, &state->tables[n]);
+        if (!opened[n])
+            st = akvi_lsm_file_open(db, &state->tables[n], &opened[n]);
         n += st == AKV_OK;
     }
     if (st == AKV_OK)
@@ -186,36 +206,27 @@ static akv_status open_tables(lsm_db *db, const lsm_manifest_state *state)
     atomic_store_explicit(&v->refs, 1, memory_order_relaxed);
     db->epoch      = state->epoch;
     db->log_number = state->log_number;
-    db->next_file  = state->next_file;
     db->table_seq  = state->last_seq;
-    atomic_store_explicit(&db->last_seq, state->last_seq, memory_order_relaxed);
-    akvi_mutex_lock(&db->mu);
-    akvi_lsm_view_set(db, v);
-    akvi_mutex_unlock(&db->mu);
+    *view_out      = v;
     return AKV_OK;
 }
 
-/* A view with a memtable in front; takes over the memtable's reference. */
-static akv_status open_memtable(lsm_db *db, lsm_memtable *m, uint64_t log)
+/* Make a view current. Takes the reference. */
+static void open_show(lsm_db *db, lsm_view *v)
 {
-    lsm_view *v;
-
     akvi_mutex_lock(&db->mu);
-    v = akvi_lsm_view_copy(db);
-    if (v) {
-        v->mem[v->n++] = (lsm_generation){.memtable = m, .log = log};
-        db->memtable   = m;
-        akvi_lsm_view_set(db, v);
-    }
+    akvi_lsm_view_set(db, v);
     akvi_mutex_unlock(&db->mu);
-    if (!v)
-        akvi_lsm_memtable_unref(m);
     akvi_lsm_views_reap(db);
-    return v ? AKV_OK : AKV_NOMEM;
 }
 
-static akv_status open_read_only(lsm_db *db)
+/* ---------------------------------------------------------------- for reading */
+
+/* What another process's writer has written by now: its tables, and in a
+ * memtable what is only in its logs. */
+static akv_status open_look(lsm_db *db)
 {
+    lsm_view          *now = atomic_load(&db->view), *v = NULL;
     lsm_manifest_state state = {0};
     akv_status         st    = akvi_lsm_manifest_read(db->allocator, db->env, db->folder, &state);
 
@@ -223,11 +234,45 @@ static akv_status open_read_only(lsm_db *db)
         return AKV_FAIL_ERRNO(ENOENT, db->folder, AKV_NO_OFFSET, "no store is there");
     if (st != AKV_OK)
         return st;
-    st = open_tables(db, &state);
+    st = open_tables(db, &state, now ? now->version : NULL, &v);
     akvi_lsm_manifest_state_free(db->allocator, &state);
+    /* The number is raised before the view is shown: who reads an old view by a
+     * new number sees all of it, the other way round could miss something. */
     if (st == AKV_OK)
         st = akvi_lsm_recover(db, NULL);
-    return st == AKV_OK ? open_memtable(db, db->memtable, 0) : st;
+    if (st != AKV_OK) {
+        akvi_lsm_view_unref(v);
+        return st;
+    }
+    v->mem[v->n++] = (lsm_generation){.memtable = db->memtable};
+    open_show(db, v);
+    return AKV_OK;
+}
+
+/* A file may be gone between the manifest that names it and our opening it. */
+static akv_status open_read_only(lsm_db *db)
+{
+    akv_status st = AKV_OK;
+
+    for (unsigned i = 0; i < OPEN_TRIES; i++) {
+        st = open_look(db);
+        if (st != AKV_IO || akvi_pending_error()->os_errno != ENOENT || i + 1 == OPEN_TRIES)
+            return st;
+        if (akvi_lsm_detect(db->env, db->folder) != AKV_OK)
+            return st;
+        akv_engine_recovered();
+    }
+    return st;
+}
+
+akv_status akvi_lsm_catch_up(lsm_db *db)
+{
+    akv_status st;
+
+    akvi_mutex_lock(&db->maintain_mu);
+    st = open_read_only(db);
+    akvi_mutex_unlock(&db->maintain_mu);
+    return st;
 }
 
 /* --------------------------------------------------------------- for writing */
@@ -313,20 +358,29 @@ static akv_status open_prepare(lsm_db *db, uint32_t flags)
 /* Replay the logs into tables, and begin the log and memtable that follow. */
 static akv_status open_replay(lsm_db *db)
 {
-    lsm_output    o;
-    lsm_memtable *m    = NULL;
-    lsm_edit      edit = {0};
-    akv_status    st;
+    lsm_output o;
+    lsm_view  *v    = NULL;
+    lsm_edit   edit = {0};
+    akv_status st;
 
     akvi_lsm_output_init(&o, db, 0, 0);
     st = akvi_lsm_recover(db, &o);
     if (st == AKV_OK)
-        st = akvi_lsm_memtable_new(db->allocator, &m);
+        st = akvi_lsm_memtable_new(db->allocator, &db->memtable);
     if (st == AKV_OK) {
         edit.log_number = akvi_lsm_new_file_number(db);
         edit.last_seq   = atomic_load_explicit(&db->last_seq, memory_order_relaxed);
         edit.added      = lsm_output_metas(&o, &edit.added_n);
-        st              = open_memtable(db, m, edit.log_number);
+        akvi_mutex_lock(&db->mu);
+        v = akvi_lsm_view_copy(db);
+        akvi_mutex_unlock(&db->mu);
+        if (v) {
+            v->mem[v->n++] = (lsm_generation){.memtable = db->memtable, .log = edit.log_number};
+            open_show(db, v);
+        } else {
+            akvi_lsm_memtable_unref(db->memtable);
+            st = AKV_NOMEM;
+        }
     }
     if (st == AKV_OK)
         st = akvi_lsm_log_begin(db, edit.log_number);
@@ -340,6 +394,7 @@ static akv_status open_writer(lsm_db *db, uint32_t flags)
 {
     lsm_manifest_state state = {0};
     open_scan          scan  = {0};
+    lsm_view          *v     = NULL;
     akv_status         st    = open_lock(db, flags);
 
     if (st == AKV_OK)
@@ -347,11 +402,13 @@ static akv_status open_writer(lsm_db *db, uint32_t flags)
     if (st == AKV_OK)
         st = akvi_lsm_manifest_read(db->allocator, db->env, db->folder, &state);
     if (st == AKV_OK)
-        st = open_tables(db, &state);
-    if (st == AKV_OK)
+        st = open_tables(db, &state, NULL, &v);
+    if (st == AKV_OK) {
+        open_show(db, v);
         st = db->env->ops->list(db->env, db->folder, open_scan_each, &scan);
-    if (st == AKV_OK && db->next_file <= scan.highest)
-        db->next_file = state.next_file = scan.highest + 1;
+    }
+    if (st == AKV_OK && state.next_file <= scan.highest)
+        state.next_file = scan.highest + 1;
     if (st == AKV_OK) {
         akvi_mutex_lock(&db->manifest_mu);
         st = akvi_lsm_manifest_begin(db->allocator, db->env, db->folder, &state, &db->manifest);
@@ -529,7 +586,7 @@ static int open_destroy_each(void *user, const char *name)
 
 akv_status akvi_lsm_destroy(akv_env *env, const char *path)
 {
-    open_destroy d = {.env = env, .folder = path};
+    open_destroy d  = {.env = env, .folder = path};
     lsm_db       db = {.env = env, .folder = (char *)(uintptr_t)path};
     akv_status   st = akvi_lsm_detect(env, path);
 

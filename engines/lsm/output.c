@@ -33,10 +33,10 @@ static akv_status output_begin(lsm_output *o)
     lsm_db    *db = o->db;
     akv_status st;
 
-    o->number  = akvi_lsm_new_file_number(db);
-    o->counted = 0;
+    o->number    = akvi_lsm_new_file_number(db);
+    o->counted   = 0;
     o->has_first = false;
-    o->path    = akvi_lsm_path(db, LSM_FILE_TABLE, o->number);
+    o->path      = akvi_lsm_path(db, LSM_FILE_TABLE, o->number);
     if (!o->path)
         return AKV_NOMEM;
     st = db->env->ops->open(db->env, o->path, AKV_FILE_WRITE | AKV_FILE_CREATE | AKV_FILE_EXCLUDE,
@@ -55,8 +55,8 @@ static bool output_clip(const lsm_output *o, bool cut, akv_slice after_last, lsm
 
     if (o->has_lower && akvi_compare(r->key.data, r->key.len, lower.data, lower.len) < 0)
         r->key = lower;
-    if (cut && (r->value.len == 0 || akvi_compare(r->value.data, r->value.len, after_last.data,
-                                                  after_last.len) > 0))
+    if (cut && (r->value.len == 0 ||
+                akvi_compare(r->value.data, r->value.len, after_last.data, after_last.len) > 0))
         r->value = after_last;
     return r->value.len == 0 ||
            akvi_compare(r->key.data, r->key.len, r->value.data, r->value.len) < 0;
@@ -68,7 +68,7 @@ static akv_status output_ranges(lsm_output *o, bool cut, lsm_table_meta *meta)
     const lsm_entry *ranges = o->ranges.data;
     size_t           n      = o->ranges.len / sizeof *ranges;
     akv_slice        after, last = akvi_buffer_slice(&o->last);
-    bool             has_bounds  = o->has_first;
+    bool             has_bounds = o->has_first;
     uint8_t         *bytes;
     akv_status       st = AKV_OK;
 
@@ -137,7 +137,7 @@ static akv_status output_end(lsm_output *o, bool cut)
         meta.smallest = akvi_buffer_slice(&o->first);
         meta.largest  = akvi_buffer_slice(&o->last);
     }
-    st            = output_ranges(o, cut, &meta);
+    st = output_ranges(o, cut, &meta);
     if (st == AKV_OK)
         st = akvi_lsm_builder_finish(o->builder, &info);
     if (st == AKV_OK)

@@ -24,7 +24,7 @@ typedef struct lsm_output {
     uint64_t     number;
     akv_buffer   first, last; /* its first and last key, when has_first */
     bool         has_first;
-    akv_buffer   lower;    /* ranges: where this table begins; the key behind the last one's */
+    akv_buffer   lower; /* ranges: where this table begins; the key behind the last one's */
     bool         has_lower;
     uint64_t     counted; /* of its bytes, told to the rate */
     /* ranges that all tables share, borrowed */
@@ -35,8 +35,7 @@ typedef struct lsm_output {
     uint64_t   bytes;
 } lsm_output;
 
-void                     akvi_lsm_output_init(lsm_output *o, lsm_db *db, unsigned level,
-                                              uint64_t limit);
+void akvi_lsm_output_init(lsm_output *o, lsm_db *db, unsigned level, uint64_t limit);
 /* A range that stays; all of them come before the first entry. */
 AKVI_MUST_USE akv_status akvi_lsm_output_range(lsm_output *o, const lsm_entry *range);
 AKVI_MUST_USE akv_status akvi_lsm_output_add(lsm_output *o, const lsm_entry *entry);

@@ -235,7 +235,7 @@ akv_status akvi_lsm_pick(lsm_db *db, lsm_compaction *c)
 {
     const lsm_version *v = atomic_load_explicit(&db->view, memory_order_relaxed)->version;
     uint64_t           targets[LSM_LEVELS];
-    unsigned           base = akvi_lsm_targets(db, v, targets);
+    unsigned           base              = akvi_lsm_targets(db, v, targets);
     bool               tried[LSM_LEVELS] = {false};
 
     akvi_mutex_assert_held(&db->mu);
@@ -277,7 +277,7 @@ void akvi_lsm_unpick(lsm_db *db, lsm_compaction *c)
 akv_status akvi_lsm_pick_range(lsm_db *db, unsigned level, unsigned output, akv_slice lower,
                                const akv_slice *upper, lsm_compaction *c)
 {
-    const lsm_version *v = atomic_load_explicit(&db->view, memory_order_relaxed)->version;
+    const lsm_version *v    = atomic_load_explicit(&db->view, memory_order_relaxed)->version;
     const lsm_level   *from = &v->levels[level];
     akv_status         st;
 
@@ -287,11 +287,10 @@ akv_status akvi_lsm_pick_range(lsm_db *db, unsigned level, unsigned output, akv_
     for (size_t i = 0; i < from->n && st == AKV_OK; i++) {
         const lsm_table_meta *m = &from->files[i]->meta;
 
-        if (level > 0 &&
-            ((upper && akvi_compare(m->smallest.data, m->smallest.len, upper->data, upper->len) >=
-                           0) ||
-             (!m->unbounded &&
-              akvi_compare(m->largest.data, m->largest.len, lower.data, lower.len) < 0)))
+        if (level > 0 && ((upper && akvi_compare(m->smallest.data, m->smallest.len, upper->data,
+                                                 upper->len) >= 0) ||
+                          (!m->unbounded && akvi_compare(m->largest.data, m->largest.len,
+                                                         lower.data, lower.len) < 0)))
             continue;
         if (level == output && m->deletes + m->ranges == 0)
             continue;

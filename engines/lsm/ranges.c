@@ -91,8 +91,8 @@ static void ranges_sweep(lsm_spans *s, const lsm_entry *ranges, size_t n, const 
         open_n = kept;
         if (seq == 0)
             continue;
-        s->spans[s->n++] = (lsm_span){
-            bounds[b], b + 1 < bounds_n ? bounds[b + 1] : akv_bytes(NULL, 0), seq};
+        s->spans[s->n++] =
+            (lsm_span){bounds[b], b + 1 < bounds_n ? bounds[b + 1] : akv_bytes(NULL, 0), seq};
     }
 }
 

@@ -126,8 +126,8 @@ static akv_status read_tables(const lsm_version *v, read_search *s)
     return st == AKV_END ? AKV_ABSENT : st;
 }
 
-akv_status akvi_lsm_find(lsm_db *db, lsm_view *v, akv_slice key, uint64_t seq,
-                         const lsm_read *read, lsm_entry *entry_out, void **pin_out)
+akv_status akvi_lsm_find(lsm_db *db, lsm_view *v, akv_slice key, uint64_t seq, const lsm_read *read,
+                         lsm_entry *entry_out, void **pin_out)
 {
     read_search s = {.key = key, .seq = seq, .read = read, .entry = entry_out, .pin = pin_out};
     akv_status  st;
@@ -145,6 +145,19 @@ akv_status akvi_lsm_find(lsm_db *db, lsm_view *v, akv_slice key, uint64_t seq,
         return AKV_ABSENT;
     }
     return AKV_OK;
+}
+
+/* Hold what a read looks at. */
+static void read_hold(lsm_db *db, const akv_read_options *opt, lsm_hold *hold_out)
+{
+    const lsm_snapshot *snapshot = akv_snapshot_impl(opt->snapshot);
+
+    if (!snapshot || !snapshot->view) {
+        akvi_lsm_hold(db, hold_out);
+        return;
+    }
+    atomic_fetch_add_explicit(&snapshot->view->refs, 1, memory_order_relaxed);
+    *hold_out = (lsm_hold){snapshot->view, -1};
 }
 
 /* The sequence number that a read goes by; after the view was taken. */
@@ -181,7 +194,7 @@ akv_status akvi_lsm_get(void *impl, akv_slice key, const akv_read_options *opt,
     lsm_hold   hold;
     akv_status st;
 
-    akvi_lsm_hold(db, &hold);
+    read_hold(db, opt, &hold);
     st = akvi_lsm_find(db, hold.view, key, read_seq(db, opt), &read, &e, &pin);
     akvi_lsm_let_go(db, &hold);
     if (st == AKV_OK)
@@ -209,7 +222,7 @@ akv_status akvi_lsm_get_many(void *impl, size_t n, const akv_slice *keys,
     lsm_hold   hold;
     uint64_t   seq;
 
-    akvi_lsm_hold(db, &hold);
+    read_hold(db, opt, &hold);
     seq = read_seq(db, opt);
     for (size_t i = 0; i < n; i++) {
         lsm_entry e;
@@ -235,11 +248,16 @@ akv_status akvi_lsm_snapshot_new(void *impl, void **snapshot_out)
     if (!s)
         return AKV_NOMEM;
     akvi_mutex_lock(&db->mu);
-    s->seq               = atomic_load_explicit(&db->last_seq, memory_order_acquire);
-    s->newer             = &db->snapshots;
-    s->older             = db->snapshots.older;
-    s->older->newer      = s;
-    db->snapshots.older  = s;
+    s->view = NULL;
+    if (db->read_only) {
+        s->view = atomic_load_explicit(&db->view, memory_order_relaxed);
+        atomic_fetch_add_explicit(&s->view->refs, 1, memory_order_relaxed);
+    }
+    s->seq              = atomic_load_explicit(&db->last_seq, memory_order_acquire);
+    s->newer            = &db->snapshots;
+    s->older            = db->snapshots.older;
+    s->older->newer     = s;
+    db->snapshots.older = s;
     akvi_mutex_unlock(&db->mu);
     *snapshot_out = s;
     return AKV_OK;
@@ -254,5 +272,6 @@ void akvi_lsm_snapshot_free(void *impl, void *snapshot)
     s->older->newer = s->newer;
     s->newer->older = s->older;
     akvi_mutex_unlock(&db->mu);
+    akvi_lsm_view_unref(s->view);
     akvi_free(db->allocator, s, sizeof *s);
 }

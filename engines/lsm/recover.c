@@ -66,7 +66,7 @@ static akv_status recover_gap(recover_run *r, uint64_t seq, uint64_t offset)
 
 static akv_status recover_record(void *user, akv_slice record, uint64_t offset)
 {
-    recover_run      *r = user;
+    recover_run      *r  = user;
     lsm_db           *db = r->db;
     lsm_record_reader head;
     uint64_t          last = 0;
@@ -125,8 +125,8 @@ static akv_status recover_log(recover_run *r, uint64_t number)
     if (!path)
         return AKV_NOMEM;
     r->log = number;
-    st     = akvi_lsm_wal_read(db->allocator, db->env, path, number,
-                               (lsm_recovery)db->options.recovery, recover_record, r, &report);
+    st = akvi_lsm_wal_read(db->allocator, db->env, path, number, (lsm_recovery)db->options.recovery,
+                           recover_record, r, &report);
     if (st == AKV_OK && report.dropped > 0)
         akv_engine_log(db->logger, AKV_LOG_WARN, "lsm", "%s: %llu bytes after %llu were cut off",
                        path, (unsigned long long)report.dropped, (unsigned long long)report.end);

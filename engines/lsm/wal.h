@@ -19,9 +19,8 @@ typedef struct lsm_wal lsm_wal;
  * instead of making a file; NULL: make one. `size` bytes are reserved. The name is
  * durable when this returns. */
 AKVI_MUST_USE akv_status akvi_lsm_wal_create(const akv_allocator *allocator, akv_env *env,
-                                             const char *path, uint64_t number,
-                                             const char *recycle, uint64_t size,
-                                             lsm_wal **wal_out);
+                                             const char *path, uint64_t number, const char *recycle,
+                                             uint64_t size, lsm_wal **wal_out);
 /* Append one record: the parts one after the other, in one write. A failure
  * leaves the log as if it had not been called, AKV_POISONED when it can't. One
  * thread at a time. */
@@ -33,9 +32,9 @@ uint64_t                 akvi_lsm_wal_size(const lsm_wal *wal); /* bytes appende
 akv_status akvi_lsm_wal_close(lsm_wal *wal);
 
 typedef enum lsm_recovery {
-    LSM_RECOVERY_TAIL   = 0, /* stop at the first bad record if nothing whole follows it */
-    LSM_RECOVERY_STRICT = 1, /* refuse any fault */
-    LSM_RECOVERY_SALVAGE = 2 /* leave out what is bad and go on */
+    LSM_RECOVERY_TAIL    = 0, /* stop at the first bad record if nothing whole follows it */
+    LSM_RECOVERY_STRICT  = 1, /* refuse any fault */
+    LSM_RECOVERY_SALVAGE = 2  /* leave out what is bad and go on */
 } lsm_recovery;
 
 typedef struct lsm_wal_report {

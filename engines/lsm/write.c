@@ -15,9 +15,9 @@
 #include "common/base/clock.h"
 #include "common/base/mem.h"
 
-#define WRITE_GROUP    (UINT64_C(1) << 20) /* bytes that one record takes together */
-#define WRITE_BATCH    (UINT64_C(1) << 30) /* that one batch may have */
-#define WRITE_ENTRY    32u                 /* of a record, beside key and value, at most */
+#define WRITE_GROUP    (UINT64_C(1) << 20)  /* bytes that one record takes together */
+#define WRITE_BATCH    (UINT64_C(1) << 30)  /* that one batch may have */
+#define WRITE_ENTRY    32u                  /* of a record, beside key and value, at most */
 #define WRITE_RATE     (UINT64_C(64) << 20) /* bytes a second at which delays begin */
 #define WRITE_RATE_MIN (UINT64_C(1) << 20)
 #define WRITE_NAP_NS   UINT64_C(1000000)
@@ -116,8 +116,8 @@ static void write_tell(lsm_db *db, akv_lsm_stall_cause cause, bool begins, bool 
 /* Whether no write may go on, and why. */
 static bool write_stopped(const lsm_db *db, bool full, akv_lsm_stall_cause *cause_out)
 {
-    if (full && atomic_load_explicit(&db->memtables, memory_order_relaxed) >=
-                    db->options.write_buffers)
+    if (full &&
+        atomic_load_explicit(&db->memtables, memory_order_relaxed) >= db->options.write_buffers)
         *cause_out = AKV_LSM_STALL_MEMTABLES;
     else if (atomic_load_explicit(&db->level0, memory_order_relaxed) >= db->options.level0_stop)
         *cause_out = AKV_LSM_STALL_LEVEL0;
@@ -249,9 +249,9 @@ akv_status akvi_lsm_switch(lsm_db *db)
 
 static akv_status write_room(lsm_db *db, uint64_t bytes, const akv_write_options *opt)
 {
-    size_t     held = akvi_lsm_memtable_bytes(db->memtable);
-    bool       full = held + bytes > db->options.write_buffer &&
-                akvi_lsm_memtable_entries(db->memtable) > 0;
+    size_t held = akvi_lsm_memtable_bytes(db->memtable);
+    bool   full =
+        held + bytes > db->options.write_buffer && akvi_lsm_memtable_entries(db->memtable) > 0;
     akv_status st = write_stall(db, full, opt);
 
     if (st != AKV_OK)
@@ -296,8 +296,8 @@ static akv_status write_judge(lsm_db *db, const akv_op *op)
     case AKV_IF_ABSENT: holds = st == AKV_ABSENT; break;
     case AKV_IF_PRESENT: holds = st == AKV_OK; break;
     case AKV_IF_VALUE:
-        holds = st == AKV_OK && akvi_equal(c.entry.value.data, c.entry.value.len,
-                                           op->expected.data, op->expected.len);
+        holds = st == AKV_OK && akvi_equal(c.entry.value.data, c.entry.value.len, op->expected.data,
+                                           op->expected.len);
         break;
     default:
         tag   = akvi_lsm_tag(db, st == AKV_OK ? c.entry.seq : 0);
@@ -323,8 +323,8 @@ static akv_status write_expire(lsm_db *db, const lsm_write *w, size_t i)
 
         if (o->kind == AKV_OP_DELETE_RANGE
                 ? akvi_compare(o->key.data, o->key.len, op->key.data, op->key.len) <= 0 &&
-                      (o->value.len == 0 || akvi_compare(op->key.data, op->key.len, o->value.data,
-                                                         o->value.len) < 0)
+                      (o->value.len == 0 ||
+                       akvi_compare(op->key.data, op->key.len, o->value.data, o->value.len) < 0)
                 : (o->kind == AKV_OP_PUT || o->kind == AKV_OP_DELETE) &&
                       akvi_equal(o->key.data, o->key.len, op->key.data, op->key.len))
             old = o;
@@ -333,10 +333,10 @@ static akv_status write_expire(lsm_db *db, const lsm_write *w, size_t i)
         return AKV_ABSENT;
     if (!old && (st = write_find(db, op->key, &c)) != AKV_OK)
         return st;
-    e           = (lsm_entry){.kind = LSM_PUT, .key = op->key, .expiry_ms = op->expiry_ms};
-    e.value     = old ? old->value : c.entry.value;
-    e.encoding  = old ? (uint8_t)old->encoding : c.entry.encoding;
-    st          = akvi_lsm_record_add(&db->record, &e);
+    e          = (lsm_entry){.kind = LSM_PUT, .key = op->key, .expiry_ms = op->expiry_ms};
+    e.value    = old ? old->value : c.entry.value;
+    e.encoding = old ? (uint8_t)old->encoding : c.entry.encoding;
+    st         = akvi_lsm_record_add(&db->record, &e);
     akvi_lsm_unpin(c.pin);
     return st;
 }

@@ -60,11 +60,11 @@ typedef enum akv_lsm_stall_cause {
 /* NULL means AKV_LSM_OPTIONS_INIT. Sizes are in bytes. */
 typedef struct akv_lsm_options {
     akv_engine_options head;
-    uint64_t write_buffer; /* a memtable becomes a file at this size; default 64 MiB */
-    uint64_t block_cache;  /* uncompressed blocks, index and filters kept; default 64 MiB */
-    uint64_t table_size;   /* files that compaction writes, about; default 64 MiB */
-    uint64_t level_base;   /* the first level below level 0; default 256 MiB */
-    uint64_t rate_limit;   /* of flushes and compactions, bytes a second; 0: none */
+    uint64_t           write_buffer; /* a memtable becomes a file at this size; default 64 MiB */
+    uint64_t block_cache;      /* uncompressed blocks, index and filters kept; default 64 MiB */
+    uint64_t table_size;       /* files that compaction writes, about; default 64 MiB */
+    uint64_t level_base;       /* the first level below level 0; default 256 MiB */
+    uint64_t rate_limit;       /* of flushes and compactions, bytes a second; 0: none */
     uint32_t write_buffers;    /* memtables at most, with those being flushed; default 4 */
     uint32_t level_ratio;      /* of a level's size to the one above; default 10 */
     uint32_t level0_compact;   /* files on level 0 that start a compaction; default 4 */
@@ -86,11 +86,11 @@ typedef struct akv_lsm_options {
     void (*stall)(void *user, akv_lsm_stall_cause cause, bool begins, bool stopped);
     void *stall_user;
 } akv_lsm_options;
-#define AKV_LSM_OPTIONS_INIT                                                                    \
-    {                                                                                           \
-        {sizeof(akv_lsm_options), "lsm"}, UINT64_C(64) << 20, UINT64_C(64) << 20,               \
-            UINT64_C(64) << 20, UINT64_C(256) << 20, 0, 4, 10, 4, 20, 36, 4096, 16, 10, 0,      \
-            AKV_LSM_RECOVER_TAIL, false, {0}, "none,none,snappy", NULL, NULL                    \
+#define AKV_LSM_OPTIONS_INIT                                                               \
+    {                                                                                      \
+        {sizeof(akv_lsm_options), "lsm"}, UINT64_C(64) << 20, UINT64_C(64) << 20,          \
+            UINT64_C(64) << 20, UINT64_C(256) << 20, 0, 4, 10, 4, 20, 36, 4096, 16, 10, 0, \
+            AKV_LSM_RECOVER_TAIL, false, {0}, "none,none,snappy", NULL, NULL               \
     }
 
 /* ------------------------------------------------------------ native calls */
