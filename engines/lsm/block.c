@@ -177,7 +177,8 @@ static lsm_spot_status block_scan(const lsm_view *v, akv_slice key, uint64_t seq
             run     = v->interval - 1u;
             matched = 0;
         }
-        len = item->shared + item->unshared;
+        len        = item->shared + item->unshared;
+        spot->same = false;
         if (item->shared < matched)
             return LSM_SPOT_OK;
         if (item->shared == matched) {
