@@ -2,7 +2,8 @@
  *
  * format.h: a store's files. One folder:
  *
- *   CURRENT           the name of the manifest in use, and a newline
+ *   CURRENT           the name of the manifest in use, a space, the name's
+ *                     checksum as eight hexadecimal digits, and a newline
  *   MANIFEST-000009   a log of edits: which tables there are
  *   000007.wal        write-ahead logs
  *   000008.sst        tables
@@ -60,6 +61,25 @@
  *               *  varint length of the key
  *               *  varint length of the value; not for a delete
  *               *  key, value (of a range: its end, empty for none)
+ *
+ * RECORD of a manifest: an edit, fields one after the other
+ *
+ *   varint tag, varint length, value. Unknown tags are left out when odd, and
+ *   AKV_VERSION when even.
+ *
+ *    2  the order of keys, "bytewise"        first edit only
+ *    4  epoch, 8 bytes                       first edit only
+ *    6  varint incompatible features         first edit only; none yet
+ *    8  varint: logs below it are in tables
+ *   10  varint: no file has this number or a higher one
+ *   12  varint: the highest sequence number in any table
+ *   14  a table added: level, 1 if a range in it has no end (else 0), each one
+ *       byte; varints number, size, entries, deletes, ranges, raw bytes, lowest
+ *       and highest sequence number, length of the smallest key; that key; and
+ *       the largest key, to the value's end
+ *   16  a table removed: level, one byte; varint number
+ *
+ * Numbers that are 0 are left out. The first edit adds all tables there are.
  */
 #ifndef AKVI_LSM_FORMAT_H
 #define AKVI_LSM_FORMAT_H
@@ -131,5 +151,18 @@ static inline uint32_t lsm_log_place_seed(uint32_t log_seed, uint64_t off)
 #define LSM_RECORD_KNOWN     0x3fu
 #define LSM_RECORD_ENTRY_MIN 2u  /* bytes of the shortest operation */
 #define LSM_RECORD_ENTRY_MAX 32u /* bytes of the longest less its key and value */
+
+/* -------------------------------------------------------------------- edits */
+
+typedef enum lsm_edit_tag {
+    LSM_EDIT_COMPARATOR   = 2,
+    LSM_EDIT_EPOCH        = 4,
+    LSM_EDIT_INCOMPATIBLE = 6,
+    LSM_EDIT_LOG          = 8,
+    LSM_EDIT_NEXT         = 10,
+    LSM_EDIT_SEQ          = 12,
+    LSM_EDIT_ADDED        = 14,
+    LSM_EDIT_REMOVED      = 16
+} lsm_edit_tag;
 
 #endif

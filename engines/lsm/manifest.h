@@ -60,7 +60,9 @@ AKVI_MUST_USE akv_status akvi_lsm_manifest_read(const akv_allocator *allocator, 
 void akvi_lsm_manifest_state_free(const akv_allocator *allocator, lsm_manifest_state *state);
 /* Begin a new manifest that holds `state` whole, and make it the current one,
  * durably: at every open for writing, and when the old one has grown. Its
- * number is state->next_file, which is raised. */
+ * number is state->next_file, or a higher one, and state->next_file is raised
+ * above it. After a failure the manifest before is still the current one, unless
+ * it is AKV_POISONED: then nobody knows, and no edit may go to either. */
 AKVI_MUST_USE akv_status akvi_lsm_manifest_begin(const akv_allocator *allocator, akv_env *env,
                                                  const char *folder, lsm_manifest_state *state,
                                                  lsm_manifest **manifest_out);
