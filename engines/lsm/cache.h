@@ -27,6 +27,7 @@ typedef struct lsm_block {
     void (*release)(struct lsm_block *block);
 } lsm_block;
 
+/* used: of the capacity. pinned: by references, whether in the cache or not. */
 typedef struct lsm_cache_stats {
     uint64_t capacity, used, pinned, blocks;
     uint64_t hits, misses, inserts, evictions;
@@ -43,13 +44,15 @@ lsm_block *akvi_lsm_cache_find(lsm_cache *cache, uint64_t file, uint64_t offset)
 /* A new block of `len` bytes to be filled through *bytes_out, referenced. NULL: AKV_NOMEM. */
 AKVI_MUST_USE lsm_block *akvi_lsm_block_new(lsm_cache *cache, size_t len, uint8_t **bytes_out);
 /* Put a filled block in. Should another be there already, that one is answered,
- * referenced, and `block` is given back. */
+ * referenced, and `block` is given back. When so much is pinned that there is no
+ * room, it stays out, and lives by its references. */
 lsm_block *akvi_lsm_cache_insert(lsm_cache *cache, lsm_block *block, uint64_t file,
                                  uint64_t offset);
 void       akvi_lsm_block_ref(lsm_block *block);
 void       akvi_lsm_block_unref(lsm_block *block); /* takes NULL */
 /* Drop all blocks of a file that was removed. May be slow. */
 void akvi_lsm_cache_drop_file(lsm_cache *cache, uint64_t file);
-void akvi_lsm_cache_stats_get(const lsm_cache *cache, lsm_cache_stats *stats_out);
+/* Looks at every block. */
+void akvi_lsm_cache_stats_get(lsm_cache *cache, lsm_cache_stats *stats_out);
 
 #endif
