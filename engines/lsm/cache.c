@@ -39,8 +39,9 @@
 #define CACHE_POOL_GROW   64u
 #define CACHE_TURNS       2u
 
+/* What finds touch is on one cache line. */
 typedef struct cache_block {
-    lsm_block                     base;
+    _Alignas(64) lsm_block base;
     _Atomic uint64_t              file, offset;
     _Atomic(struct cache_block *) chain;
     _Atomic bool                  is_in;
@@ -52,6 +53,7 @@ typedef struct cache_block {
 
 typedef struct cache_slab {
     struct cache_slab *next;
+    void              *memory; /* what this lies in, for its alignment */
     cache_block        blocks[CACHE_POOL_GROW];
 } cache_slab;
 
@@ -116,6 +118,11 @@ static inline _Atomic(cache_block *) *cache_bucket(const lsm_cache *cache, const
 
 /* ------------------------------------------------------------ making, freeing */
 
+static void *cache_align(void *memory)
+{
+    return (void *)(((uintptr_t)memory + 63) & ~(uintptr_t)63);
+}
+
 static size_t cache_buckets_bytes(const lsm_cache *cache)
 {
     return (size_t)(cache->bucket_mask + 1) * sizeof(_Atomic(cache_block *));
@@ -138,7 +145,7 @@ void akvi_lsm_cache_free(lsm_cache *cache)
             cache_slab *slab = shard->slabs;
 
             shard->slabs = slab->next;
-            akvi_free(cache->allocator, slab, sizeof *slab);
+            akvi_free(cache->allocator, slab->memory, sizeof *slab + 63);
         }
         akvi_free(cache->allocator, shard->buckets, cache_buckets_bytes(cache));
         akvi_mutex_destroy(&shard->mu);
@@ -165,7 +172,7 @@ akv_status akvi_lsm_cache_new(const akv_allocator *allocator, uint64_t capacity,
     memory = akvi_zalloc(allocator, size);
     if (!memory)
         return AKV_NOMEM;
-    cache              = (lsm_cache *)(((uintptr_t)memory + 63) & ~(uintptr_t)63);
+    cache              = cache_align(memory);
     cache->allocator   = allocator;
     cache->memory      = memory;
     cache->memory_size = size;
@@ -218,6 +225,26 @@ void akvi_lsm_block_unref(lsm_block *block)
         cache_block_end(cache_of(block));
 }
 
+/* More heads for a pool, if there is memory. */
+static void cache_pool_grow(lsm_cache *cache, unsigned home)
+{
+    cache_shard *shard  = &cache->shards[home];
+    void        *memory = akvi_zalloc(cache->allocator, sizeof(cache_slab) + 63);
+    cache_slab  *slab   = cache_align(memory);
+
+    if (!memory)
+        return;
+    for (unsigned i = 0; i < CACHE_POOL_GROW; i++) {
+        slab->blocks[i].cache = cache;
+        slab->blocks[i].home  = (uint16_t)home;
+        slab->blocks[i].next  = shard->pool;
+        shard->pool           = &slab->blocks[i];
+    }
+    slab->memory = memory;
+    slab->next   = shard->slabs;
+    shard->slabs = slab;
+}
+
 /* A head with no life; NULL: no memory. */
 static cache_block *cache_head(lsm_cache *cache, unsigned home)
 {
@@ -225,20 +252,8 @@ static cache_block *cache_head(lsm_cache *cache, unsigned home)
     cache_block *b;
 
     akvi_mutex_lock(&shard->pool_mu);
-    if (!shard->pool) {
-        cache_slab *slab = akvi_zalloc(cache->allocator, sizeof *slab);
-
-        for (unsigned i = 0; slab && i < CACHE_POOL_GROW; i++) {
-            slab->blocks[i].cache = cache;
-            slab->blocks[i].home  = (uint16_t)home;
-            slab->blocks[i].next  = shard->pool;
-            shard->pool           = &slab->blocks[i];
-        }
-        if (slab) {
-            slab->next   = shard->slabs;
-            shard->slabs = slab;
-        }
-    }
+    if (!shard->pool)
+        cache_pool_grow(cache, home);
     b = shard->pool;
     if (b)
         shard->pool = b->next;
