@@ -41,34 +41,40 @@ akv_status akvi_lsm_detect(akv_env *env, const char *path)
 
 /* ----------------------------------------------------------------- options */
 
+/* One word of the list: "zstd:5". */
+static akv_status open_codec(akv_slice word, lsm_table_options *t)
+{
+    const char *colon = memchr(word.data, ':', word.len);
+    akvi_codec  codec;
+
+    t->compression_level = colon ? (int32_t)strtol(colon + 1, NULL, 10) : 0;
+    if (colon)
+        word.len = (size_t)(colon - (const char *)word.data);
+    if (!akvi_codec_parse(word, &codec))
+        return AKV_FAIL(AKV_MISUSE,
+                        "compression has no '%.*s'; there are none, snappy, zlib, lz4 and zstd",
+                        (int)word.len, (const char *)word.data);
+    if (!akvi_codec_available(codec))
+        return AKV_FAIL(AKV_UNSUPPORTED, "this build has no %s: choose another compression",
+                        akvi_codec_name(codec));
+    t->compression = codec;
+    return AKV_OK;
+}
+
 /* "none,none,lz4,zstd:5": of each level, the last for all below. */
 static akv_status open_compression(lsm_db *db)
 {
     const char *text = db->options.compression ? db->options.compression : "none";
+    akv_status  st   = AKV_OK;
 
-    for (unsigned l = 0; l < LSM_LEVELS; l++) {
-        size_t     len = strcspn(text, ",");
-        char       word[32];
-        char      *level;
-        akv_status st;
+    for (unsigned l = 0; l < LSM_LEVELS && st == AKV_OK; l++) {
+        size_t len = strcspn(text, ",");
 
-        if (len >= sizeof word)
-            return AKV_FAIL(AKV_MISUSE, "compression '%s' has too long a word", text);
-        memcpy(word, text, len);
-        word[len]                       = '\0';
-        level                           = strchr(word, ':');
-        db->tables[l].compression_level = 0;
-        if (level) {
-            *level                          = '\0';
-            db->tables[l].compression_level = atoi(level + 1);
-        }
-        st = akvi_codec_parse(word, &db->tables[l].compression);
-        if (st != AKV_OK)
-            return st;
+        st = open_codec(akv_bytes(text, len), &db->tables[l]);
         if (text[len] == ',')
             text += len + 1;
     }
-    return AKV_OK;
+    return st;
 }
 
 static akv_status open_options(lsm_db *db)
