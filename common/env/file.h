@@ -21,6 +21,11 @@
 /* Flags of open that contradict each other: AKV_MISUSE. For envs. */
 AKVI_MUST_USE akv_status akvi_open_flags_check(const char *path, uint32_t flags);
 
+/* A file of the POSIX env over a descriptor that someone has opened: it works on
+ * a duplicate, so `fd` stays its owner's, to close whenever they like. `name`
+ * stands for it in errors. */
+AKVI_MUST_USE akv_status akvi_posix_adopt(int fd, const char *name, akv_file **file_out);
+
 /* The optional slots: AKV_UNSUPPORTED where the env lacks them. */
 AKVI_MUST_USE akv_status akvi_file_allocate(akv_file *file, uint64_t size);
 AKVI_MUST_USE akv_status akvi_file_map(akv_file *file, size_t len, const void **data_out);

@@ -14,6 +14,8 @@
 #include "engines/fused/address.h"
 #include "engines/fused/sort.h"
 
+#include <stdio.h>
+
 #define OPEN_AHEAD 32u /* entries whose slots are asked for before they are filled */
 
 static const char *const open_modes[] = {"map", "read", NULL};
@@ -54,24 +56,29 @@ static akv_status open_read(akv_fused *f, const void **data_out, size_t *len_out
     return akvi_read_full(f->file, f->path, copy, *len_out, 0);
 }
 
+/* The file's bytes; what was read of it needs the file no more. */
 static akv_status open_load(akv_fused *f)
 {
     const void *data = NULL;
     size_t      len  = 0;
-    akv_status  st   = f->env->ops->open(f->env, f->path, 0, &f->file);
+    akv_status  st;
 
-    if (st == AKV_OK && f->options.mode == AKV_FUSED_MAP)
+    if (f->options.mode == AKV_FUSED_MAP)
         st = akvi_load(f->file, f->path, f->allocator, &data, &len, &f->mapped);
-    else if (st == AKV_OK)
+    else
         st = open_read(f, &data, &len);
     f->data = data;
     f->size = len;
+    if (!f->mapped) {
+        akvi_file_drop(f->file);
+        f->file = NULL;
+    }
     return st;
 }
 
 static void open_unload(akv_fused *f)
 {
-    if (f->data)
+    if (f->data && !f->borrowed)
         akvi_unload(f->file, f->allocator, f->data, (size_t)f->size, f->mapped);
     akvi_file_drop(f->file);
 }
@@ -366,13 +373,12 @@ static akv_status open_check(akv_fused *f, const akv_logger *salvage)
 
 /* -------------------------------------------------------------------- calls */
 
-static akv_status open_all(akv_fused *f, const akv_logger *salvage)
+/* With its bytes there, all else. */
+static akv_status open_contents(akv_fused *f, const akv_logger *salvage)
 {
     uint32_t   check = f->options.verify_on_open;
-    akv_status st    = open_load(f);
+    akv_status st    = open_header(f);
 
-    if (st == AKV_OK)
-        st = open_header(f);
     if (st != AKV_OK)
         return st;
     open_section(f);
@@ -396,30 +402,52 @@ static akv_status open_all(akv_fused *f, const akv_logger *salvage)
     return st;
 }
 
-akv_status akvi_fused_open(const char *path, const akv_fused_options *opt,
-                           const akv_allocator *allocator, akv_env *env, const akv_logger *salvage,
-                           akv_fused **fused_out)
+/* One without bytes; NULL without memory. */
+static akv_fused *open_new(const char *path, const akv_fused_options *opt,
+                           const akv_allocator *allocator, akv_env *env)
 {
     akv_fused *f = akvi_zalloc(allocator, sizeof *f);
-    akv_status st;
 
-    *fused_out = NULL;
     if (!f)
-        return AKV_NOMEM;
+        return NULL;
     f->allocator     = allocator;
     f->env           = env;
     f->options       = *opt;
     f->check_objects = opt->check_objects;
     f->path          = akvi_strdup(allocator, path);
-    st               = f->path ? akvi_fused_addresses_new(allocator, &f->addresses) : AKV_NOMEM;
+    if (f->path && akvi_fused_addresses_new(allocator, &f->addresses) == AKV_OK)
+        return f;
+    akvi_fused_close(f);
+    return NULL;
+}
+
+/* It has its bytes, or `st` says why not. */
+static akv_status open_finish(akv_fused *f, akv_status st, const akv_logger *salvage,
+                              akv_fused **fused_out)
+{
     if (st == AKV_OK)
-        st = open_all(f, salvage);
-    if (st != AKV_OK) {
+        st = open_contents(f, salvage);
+    if (st == AKV_OK)
+        *fused_out = f;
+    else
         akvi_fused_close(f);
-        return st;
-    }
-    *fused_out = f;
-    return AKV_OK;
+    return st;
+}
+
+akv_status akvi_fused_open(const char *path, const akv_fused_options *opt,
+                           const akv_allocator *allocator, akv_env *env, const akv_logger *salvage,
+                           akv_fused **fused_out)
+{
+    akv_fused *f = open_new(path, opt, allocator, env);
+    akv_status st;
+
+    *fused_out = NULL;
+    if (!f)
+        return AKV_NOMEM;
+    st = env->ops->open(env, path, 0, &f->file);
+    if (st == AKV_OK)
+        st = open_load(f);
+    return open_finish(f, st, salvage, fused_out);
 }
 
 void akvi_fused_close(akv_fused *f)
@@ -433,27 +461,107 @@ void akvi_fused_close(akv_fused *f)
     akvi_free(f->allocator, f, sizeof *f);
 }
 
-akv_status akv_fused_open(const char *path, const akv_fused_options *opt, akv_fused **fused_out)
+/* ------------------------------------------------------------- public calls */
+
+/* A caller's options, checked and with every component there. */
+static akv_status open_options(const akv_fused_options *opt, akv_fused_options *own_out)
 {
     akv_fused_options own = AKV_FUSED_OPTIONS_INIT;
     akv_status        st  = AKV_OK;
 
-    akvi_call_begin();
-    if (!fused_out)
-        return akvi_call_end(AKV_FAIL(AKV_MISUSE, "fused_out is NULL"), "fused");
-    *fused_out = NULL;
-    if (!path)
-        st = AKV_FAIL(AKV_MISUSE, "path is NULL");
-    else if (opt && opt->head.engine && strcmp(opt->head.engine, "fused") != 0)
-        st = AKV_FAIL(AKV_MISUSE, "options of engine '%s' given to fused", opt->head.engine);
-    if (st == AKV_OK && opt)
+    if (opt && opt->head.engine && strcmp(opt->head.engine, "fused") != 0)
+        return AKV_FAIL(AKV_MISUSE, "options of engine '%s' given to fused", opt->head.engine);
+    if (opt)
         st = akvi_options_copy(&own, sizeof own, opt, "akv_fused_options");
     if (st == AKV_OK)
         st = akvi_options_check(akvi_fused_options, AKVI_FUSED_OPTIONS_N, &own);
+    own.allocator = akvi_allocator(own.allocator);
+    own.env       = own.env ? own.env : akv_env_posix();
+    *own_out      = own;
+    return st;
+}
+
+static akv_status open_path(const char *path, const akv_fused_options *opt, akv_fused **fused_out)
+{
+    akv_fused_options own;
+    akv_status        st = open_options(opt, &own);
+
+    if (st == AKV_OK && !path)
+        st = AKV_FAIL(AKV_MISUSE, "path is NULL");
+    return st == AKV_OK ? akvi_fused_open(path, &own, own.allocator, own.env, NULL, fused_out) : st;
+}
+
+static akv_status open_buffer(akv_slice bytes, const akv_fused_options *opt, akv_fused **fused_out)
+{
+    akv_fused_options own;
+    akv_fused        *f;
+    akv_status        st = open_options(opt, &own);
+
+    if (st == AKV_OK && !bytes.data && bytes.len > 0)
+        st = AKV_FAIL(AKV_MISUSE, "the buffer is NULL");
+    if (st != AKV_OK)
+        return st;
+    f = open_new("(buffer)", &own, own.allocator, own.env);
+    if (!f)
+        return AKV_NOMEM;
+    f->data     = bytes.data;
+    f->size     = bytes.len;
+    f->borrowed = true;
+    return open_finish(f, AKV_OK, NULL, fused_out);
+}
+
+static akv_status open_descriptor(int fd, const akv_fused_options *opt, akv_fused **fused_out)
+{
+    akv_fused_options own;
+    akv_fused        *f;
+    char              name[32];
+    akv_status        st = open_options(opt, &own);
+
+    if (st == AKV_OK && own.env != akv_env_posix())
+        st = AKV_FAIL(AKV_MISUSE, "a descriptor is the system's: no other env can read it");
+    if (st != AKV_OK)
+        return st;
+    snprintf(name, sizeof name, "(descriptor %d)", fd);
+    f = open_new(name, &own, own.allocator, own.env);
+    if (!f)
+        return AKV_NOMEM;
+    st = akvi_posix_adopt(fd, name, &f->file);
     if (st == AKV_OK)
-        st = akvi_fused_open(path, &own, akvi_allocator(own.allocator),
-                             own.env ? own.env : akv_env_posix(), NULL, fused_out);
-    return akvi_call_end(st, "fused");
+        st = open_load(f);
+    return open_finish(f, st, NULL, fused_out);
+}
+
+/* Begin a call that gives a reader; false ends it. */
+static bool open_begin(akv_fused **fused_out)
+{
+    akvi_call_begin();
+    if (fused_out)
+        *fused_out = NULL;
+    else
+        (void)akvi_call_end(AKV_FAIL(AKV_MISUSE, "fused_out is NULL"), "fused");
+    return fused_out != NULL;
+}
+
+akv_status akv_fused_open(const char *path, const akv_fused_options *opt, akv_fused **fused_out)
+{
+    if (!open_begin(fused_out))
+        return AKV_MISUSE;
+    return akvi_call_end(open_path(path, opt, fused_out), "fused");
+}
+
+akv_status akv_fused_open_buffer(const void *data, size_t len, const akv_fused_options *opt,
+                                 akv_fused **fused_out)
+{
+    if (!open_begin(fused_out))
+        return AKV_MISUSE;
+    return akvi_call_end(open_buffer(akv_bytes(data, len), opt, fused_out), "fused");
+}
+
+akv_status akv_fused_open_fd(int fd, const akv_fused_options *opt, akv_fused **fused_out)
+{
+    if (!open_begin(fused_out))
+        return AKV_MISUSE;
+    return akvi_call_end(open_descriptor(fd, opt, fused_out), "fused");
 }
 
 void akv_fused_close(akv_fused *fused)

@@ -321,7 +321,7 @@ void akvi_fused_info(const akv_fused *f, akv_fused_info *info_out)
         info.trailing_bytes = f->size - f->header.index_offset - f->index_size;
     info.keys   = f->keys;
     info.memory = sizeof *f + f->table.memory_size + f->places_n * sizeof *f->places +
-                  (f->mapped ? 0 : f->size);
+                  (f->mapped || f->borrowed ? 0 : f->size);
     info.section = f->section_state;
     if (f->section_state == AKV_FUSED_SECTION_USED)
         info.section_bytes = f->section.length;

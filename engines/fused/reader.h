@@ -45,8 +45,9 @@ struct akv_fused {
     /* components */
     const akv_allocator *allocator;
     akv_env             *env;
-    akv_file            *file; /* NULL when it was read into memory */
+    akv_file            *file; /* NULL unless it is mapped */
     bool                 mapped;
+    bool                 borrowed; /* the bytes are the caller's */
     char                *path;
     akv_fused_options    options;
 

@@ -81,7 +81,7 @@ typedef struct akv_fused_options {
     uint8_t            reserved;
     uint32_t           mode; /* akv_fused_mode */
     uint32_t           reserved_2;
-    /* For akv_fused_open alone; a store opened by akv_open uses its own. NULL:
+    /* For akv_fused_open and its like; a store opened by akv_open uses its own. NULL:
      * malloc, POSIX files. */
     const akv_allocator *allocator;
     akv_env             *env;
@@ -112,6 +112,17 @@ typedef struct akv_fused akv_fused;
  * AKV_CORRUPT and AKV_VERSION name the place in the file. */
 AKV_API akv_status akv_fused_open(const char *path, const akv_fused_options *opt,
                                   akv_fused **fused_out);
+/* The same of a file's bytes in memory, at any address; they are borrowed, and
+ * must not change, until akv_fused_close. opt->mode says nothing here. The path
+ * that errors and akv_fused_info name is "(buffer)". */
+AKV_API akv_status akv_fused_open_buffer(const void *data, size_t len, const akv_fused_options *opt,
+                                         akv_fused **fused_out);
+/* The same of a file that is open for reading, from its first byte. `fd` stays
+ * the caller's, who may close it right after: the reader has a duplicate, and
+ * leaves the place where the caller reads alone. It must be one that can be read
+ * at any place, so no pipe: AKV_IO; an opt->env but akv_env_posix() is
+ * AKV_MISUSE. The path is "(descriptor N)". */
+AKV_API akv_status akv_fused_open_fd(int fd, const akv_fused_options *opt, akv_fused **fused_out);
 AKV_API void       akv_fused_close(akv_fused *fused); /* takes NULL */
 
 /* The reader inside a handle that akv_open made, borrowed until akv_close.
@@ -199,7 +210,7 @@ typedef struct akv_fused_info {
     uint64_t    index_size;     /* bytes of the index */
     uint64_t    trailing_bytes; /* after the index */
     uint64_t    keys;           /* different ones */
-    uint64_t    memory;         /* heap bytes held for lookups, and for the copy in read mode */
+    uint64_t    memory;         /* heap bytes held for lookups, and for a copy of the file */
     bool        ordered;        /* keys stand in order and once each */
     bool        mapped;
     bool        ip_indexed; /* the index of addresses is made; these are 0 before: */
