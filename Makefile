@@ -45,6 +45,9 @@ PKGS_memory   :=
 PKGS_optional := $(shell $(PKG_CONFIG) --exists libdeflate 2>/dev/null && echo libdeflate)
 PKGS          := $(sort $(PKGS_common) $(PKGS_optional) $(foreach e,$(ENGINES),$(PKGS_$(e))))
 
+# Of single programs: not part of the library.
+geoip      := $(if $(filter fused,$(ENGINES)),$(shell $(PKG_CONFIG) --exists geoip 2>/dev/null && echo geoip))
+
 pkg_cflags := $(patsubst -I%,-isystem %,$(shell $(PKG_CONFIG) --cflags $(PKGS) 2>/dev/null))
 pkg_libs   := $(shell $(PKG_CONFIG) --libs $(PKGS) 2>/dev/null)
 
@@ -231,6 +234,14 @@ $(OUT)/examples/%: $(OUT)/obj/examples/%.o $(conflib) $(static)
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
 
+# An example that reads the tables of libGeoIP, where that is.
+$(eval $(call stamp,$(OUT)/geoip.stamp,$(geoip)))
+$(OUT)/obj/examples/ip_country.o: $(OUT)/geoip.stamp
+ifneq ($(geoip),)
+$(OUT)/obj/examples/ip_country.o: ALL_CFLAGS += -DHAVE_GEOIP=1
+$(OUT)/examples/ip_country: LIBS += $(shell $(PKG_CONFIG) --libs geoip)
+endif
+
 build-tests: build-all $(filter-out %.sh,$(tests)) $(example_prog)
 
 # tests/tap runs one test and makes its output fit for prove.
@@ -349,7 +360,8 @@ pkgs_all := $(PKGS_common) $(foreach e,$(ENGINES),$(PKGS_$(e)))
 deps-build:
 	@$(S)/.ci/deps cc $(pkgs_all)
 deps-check:
-	@$(S)/.ci/deps cc cxx prove cmocka $(if $(multi_engine),,ieee-data) $(pkgs_all)
+	@$(S)/.ci/deps cc cxx prove cmocka $(if $(multi_engine),,ieee-data) \
+	    $(if $(filter fused,$(ENGINES)),geoip geoip-database) $(pkgs_all)
 .PHONY: deps-demo deps-lint deps-fuzz
 deps-demo:
 	@$(S)/.ci/deps cc ieee-data $(pkgs_all)
