@@ -262,9 +262,12 @@ static bool address_in_order(const address_key *a, const address_key *b)
     return a->block.had_host_bits <= b->block.had_host_bits;
 }
 
-/* Go over all keys and count the blocks; also store them, if given room. */
+/* Go over all keys and count the blocks; also store them, if given room for as
+ * many as were counted before: a file that is written to under its mapping could
+ * have more now. */
 static void address_collect(const akv_fused *f, address_index *ix, address_key *v4, address_key *v6)
 {
+    uint64_t room4 = ix->keys4, room6 = ix->keys6;
     uint64_t places[FUSED_BLOCK];
 
     ix->keys4 = ix->keys6 = 0;
@@ -284,6 +287,8 @@ static void address_collect(const akv_fused *f, address_index *ix, address_key *
             if (!akvi_fused_block_parse(text, &key.block))
                 continue;
             count = key.block.is_v4 ? &ix->keys4 : &ix->keys6;
+            if (v4 && *count == (key.block.is_v4 ? room4 : room6))
+                continue;
             if (v4)
                 (key.block.is_v4 ? v4 : v6)[*count] = key;
             ++*count;
@@ -474,7 +479,7 @@ static akv_status address_fill_jump(const akv_allocator *a, address_index *ix)
 static akv_status address_index_fill(const akv_fused *f, address_index *ix)
 {
     const akv_allocator *a = f->allocator;
-    address_key         *keys, *spare;
+    address_key         *keys, *keys6, *spare;
     uint64_t             n;
     akv_status           st = AKV_NOMEM;
 
@@ -484,17 +489,18 @@ static akv_status address_index_fill(const akv_fused *f, address_index *ix)
         return AKV_OK;
     keys  = akvi_alloc_n(a, (size_t)n, sizeof *keys);
     spare = keys ? akvi_alloc_n(a, (size_t)n, sizeof *spare) : NULL;
+    keys6 = keys ? keys + ix->keys4 : NULL;
     if (spare) {
-        address_collect(f, ix, keys, keys + ix->keys4);
+        address_collect(f, ix, keys, keys6);
         address_sort(keys, spare, (size_t)ix->keys4);
-        address_sort(keys + ix->keys4, spare, (size_t)ix->keys6);
+        address_sort(keys6, spare, (size_t)ix->keys6);
         st = AKV_OK;
     }
     akvi_free(a, spare, (size_t)n * sizeof *spare);
     if (st == AKV_OK)
         st = address_fill4(a, ix, keys);
     if (st == AKV_OK)
-        st = address_fill6(a, ix, keys + ix->keys4);
+        st = address_fill6(a, ix, keys6);
     if (st == AKV_OK)
         st = address_fill_jump(a, ix);
     akvi_free(a, keys, (size_t)n * sizeof *keys);

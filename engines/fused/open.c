@@ -349,21 +349,37 @@ static void open_by_section(akv_fused *f)
     f->ordered    = true;
 }
 
+/* What the file's CRC does not cover, if a section does: with that CRC right, a
+ * descriptor whose own is wrong tells of another header than this one. */
+static akv_status open_header_crc(const akv_fused *f)
+{
+    const uint8_t *trailer;
+
+    if (f->section_state != AKV_FUSED_SECTION_DAMAGED || !(f->header.flags & FUSED_FLAG_SECTION))
+        return AKV_OK;
+    trailer = f->data + f->size - FUSED_DESCRIPTOR;
+    if (!fused_section_magic(trailer) || akvi_fused_section_sound(trailer, f->data))
+        return AKV_OK;
+    return AKV_FAIL_AT(AKV_CORRUPT, f->path, 0,
+                       "the header is damaged: it does not fit its CRC32 at the file's end; "
+                       "restore the file or build it anew");
+}
+
 /* Check the file's CRC. When only the section is damaged, that is noted. */
 static akv_status open_check(akv_fused *f, const akv_logger *salvage)
 {
     akv_status st = open_crc(f);
 
     if (st == AKV_OK)
-        return st;
-    if (f->section.offset > 0 &&
-        akvi_crc32(0, f->data + FUSED_HEADER, (size_t)(f->section.offset - FUSED_HEADER)) ==
-            f->section.contents_crc) {
+        st = open_header_crc(f);
+    else if (f->section.offset > 0 &&
+             akvi_crc32(0, f->data + FUSED_HEADER, (size_t)(f->section.offset - FUSED_HEADER)) ==
+                 f->section.contents_crc) {
         f->section_state = AKV_FUSED_SECTION_DAMAGED;
         akv_engine_recovered();
-        return AKV_OK;
+        st = AKV_OK;
     }
-    if (salvage) {
+    if (st != AKV_OK && salvage) {
         akv_engine_log(salvage, AKV_LOG_WARN, "fused", "%s", akvi_pending_error()->text);
         akv_engine_recovered();
         st = AKV_OK;

@@ -271,13 +271,14 @@ akv_status akv_fused_objects(const akv_fused *fused,
         unsigned n = akvi_fused_block(fused, i / FUSED_BLOCK, places);
 
         for (unsigned k = 0; k < n && st == AKV_OK && !stop; k++) {
-            const uint8_t *entry = fused->index + places[k];
+            const uint8_t *entry;
 
             if (places[k] == FUSED_NO_PLACE) {
                 st = akvi_fused_bad_place(fused);
                 break;
             }
-            st = akvi_fused_offsets_add(&seen, fused_entry_object(entry), &fresh);
+            entry = fused->index + places[k];
+            st    = akvi_fused_offsets_add(&seen, fused_entry_object(entry), &fresh);
             if (st != AKV_OK || !fresh)
                 continue;
             st = akvi_fused_object(fused, entry, fused->check_objects, &object);

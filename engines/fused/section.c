@@ -59,11 +59,17 @@ static bool section_fits(const fused_section *s, const fused_header *h, uint64_t
         h->index_offset > s->offset ||
         h->num_keys > (s->offset - h->index_offset) / FUSED_ENTRY_LEAST)
         return false;
-    if (s->groups == 0 || s->reach == 0 || s->reach > s->groups ||
+    if (s->reach == 0 || s->reach > s->groups || s->reach > FUSED_REACH_MOST ||
         (uint64_t)s->groups * TABLE_GROUP < h->num_keys)
         return false;
     akvi_fused_section_parts(s->offset, s->groups, h->num_keys, &parts);
     return parts.end == size && s->length == size - s->offset;
+}
+
+bool akvi_fused_section_sound(const uint8_t *in, const uint8_t header[FUSED_HEADER])
+{
+    return fused_section_magic(in) &&
+           akvi_get_be32(in + FUSED_DESCRIPTOR_CRC) == section_crc(in, header);
 }
 
 bool akvi_fused_section_read(const uint8_t *in, const uint8_t header[FUSED_HEADER], uint64_t size,
@@ -71,8 +77,7 @@ bool akvi_fused_section_read(const uint8_t *in, const uint8_t header[FUSED_HEADE
 {
     fused_header h;
 
-    if (!fused_section_magic(in) ||
-        akvi_get_be32(in + FUSED_DESCRIPTOR_CRC) != section_crc(in, header))
+    if (!akvi_fused_section_sound(in, header))
         return false;
     s_out->offset       = akvi_get_be64(in);
     s_out->length       = akvi_get_be64(in + 8);

@@ -30,6 +30,8 @@ void akvi_fused_section_parts(uint64_t offset, uint64_t groups, uint32_t keys,
 /* `header`: the file's. */
 void akvi_fused_section_write(const fused_section *s, const uint8_t header[FUSED_HEADER],
                               uint8_t out[FUSED_DESCRIPTOR]);
+/* Whether `in` has the magic, and the checksum of itself and this header. */
+bool akvi_fused_section_sound(const uint8_t *in, const uint8_t header[FUSED_HEADER]);
 /* Whether `in` is a descriptor that fits this header and a file of `size` bytes. */
 bool akvi_fused_section_read(const uint8_t *in, const uint8_t header[FUSED_HEADER], uint64_t size,
                              fused_section *s_out);

@@ -105,8 +105,9 @@ typedef struct akv_fused akv_fused;
  * Without one, or when the descriptor is damaged, the header, the file's CRC
  * and the whole index are checked, and a table is made in memory. A file whose
  * CRC is checked and wrong opens all the same when only its section is damaged;
- * akv_fused_info tells. What
- * the original accepts is accepted, such as bytes after the index, a wrong
+ * akv_fused_info tells. A header that is not the one the section was made with
+ * is AKV_CORRUPT where the CRC is checked: it might hide keys. What the original
+ * accepts is accepted otherwise, such as bytes after the index, a wrong
  * object count, keys out of order or twice: then the last of equal keys
  * counts, and scans are in order all the same.
  * AKV_CORRUPT and AKV_VERSION name the place in the file. */

@@ -92,7 +92,8 @@ static void section_put(section_state *s, const void *data, size_t len)
 
     assert_ok(s->env->ops->open(s->env, "bad.fsdb",
                                 AKV_FILE_WRITE | AKV_FILE_CREATE | AKV_FILE_TRUNCATE, &file));
-    assert_ok(file->ops->append(file, data, len));
+    if (len > 0)
+        assert_ok(file->ops->append(file, data, len));
     assert_ok(file->ops->close(file));
 }
 
@@ -382,6 +383,91 @@ static void test_fused_section_with_lying_numbers_is_not_used(void **state)
     }
 }
 
+/* Of a file of three keys, everything: a flip is told by verify, wherever it is
+ * but in the four reserved bytes of the header, and until then answers nothing
+ * but what is there, a failure, or nothing. */
+static void test_fused_section_every_bit_flip_of_a_small_file_is_told(void **state)
+{
+    static const uint32_t checks[] = {AKV_FUSED_CHECK_NEVER, AKV_FUSED_CHECK_AUTO,
+                                      AKV_FUSED_CHECK_ALWAYS};
+    section_state        *s        = *state;
+    size_t                len;
+    uint8_t              *file;
+
+    section_build(s, "small.fsdb", 3, 0);
+    file = section_load(s, "small.fsdb", &len);
+    for (size_t bit = 0; bit < 8 * len * 3; bit++) {
+        size_t     at   = bit / 3 / 8;
+        uint8_t    mask = (uint8_t)(1u << bit / 3 % 8);
+        akv_fused *f;
+
+        file[at] ^= mask;
+        section_put(s, file, len);
+        file[at] ^= mask;
+        if (section_open(s, "bad.fsdb", checks[bit % 3], &f) != AKV_OK) {
+            assert_true(akv_last_error()->offset != AKV_NO_OFFSET);
+            continue;
+        }
+        section_use(f);
+        if (bit % 3 == 2)
+            section_has_all(f, 3); /* no check lets a wrong answer pass */
+        if (akv_fused_verify(f, NULL, NULL) == AKV_OK && !(at >= 36 && at < 40))
+            fail_msg("verify missed a flip of mask %#x in byte %zu", mask, at);
+        akv_fused_close(f);
+    }
+    free(file);
+}
+
+static void test_fused_section_every_cut_of_a_small_file_is_told(void **state)
+{
+    section_state *s = *state;
+    size_t         len;
+    uint8_t       *file;
+
+    section_build(s, "small.fsdb", 3, 0);
+    file = section_load(s, "small.fsdb", &len);
+    for (size_t cut = 0; cut < len; cut++) {
+        akv_fused *f;
+
+        section_put(s, file, cut);
+        assert_status(AKV_CORRUPT, section_open(s, "bad.fsdb", AKV_FUSED_CHECK_AUTO, &f));
+        if (section_open(s, "bad.fsdb", AKV_FUSED_CHECK_NEVER, &f) != AKV_OK)
+            continue;
+        section_has_all(f, 3);
+        assert_status(AKV_CORRUPT, akv_fused_verify(f, NULL, NULL));
+        akv_fused_close(f);
+    }
+    free(file);
+}
+
+/* Each look-up of a key that is not there would wait for all of the table. */
+static void test_fused_section_that_makes_look_ups_long_is_not_used(void **state)
+{
+    section_state *s = *state;
+    fused_section  section;
+    uint8_t       *file;
+    size_t         len;
+
+    section_build(s, "long.fsdb", 3000, 0);
+    file = section_load(s, "long.fsdb", &len);
+    assert_true(akvi_fused_section_read(file + len - FUSED_DESCRIPTOR, file, len, &section));
+    assert_true(section.groups > FUSED_REACH_MOST);
+    for (uint32_t more = 0; more < 2; more++) {
+        akv_fused *f;
+
+        section.reach = FUSED_REACH_MOST + more;
+        akvi_fused_section_write(&section, file, file + section.offset);
+        akvi_fused_section_write(&section, file, file + len - FUSED_DESCRIPTOR);
+        section_fix_crc(file, len);
+        section_put(s, file, len);
+        assert_ok(section_open(s, "bad.fsdb", AKV_FUSED_CHECK_AUTO, &f));
+        assert_int_equal(section_of(f), more ? AKV_FUSED_SECTION_DAMAGED : AKV_FUSED_SECTION_USED);
+        assert_int_equal(akv_fused_count(f), 3000);
+        akv_fused_close(f);
+    }
+    free(file);
+}
+
 /* The header has no checksum of its own; the section's covers it. */
 static void test_fused_section_tells_a_flipped_header(void **state)
 {
@@ -452,6 +538,9 @@ int main(void)
         cmocka_unit_test(test_fused_section_damage_of_any_byte_is_survived_and_told),
         cmocka_unit_test(test_fused_section_that_lies_does_no_harm_and_is_told),
         cmocka_unit_test(test_fused_section_with_lying_numbers_is_not_used),
+        cmocka_unit_test(test_fused_section_every_bit_flip_of_a_small_file_is_told),
+        cmocka_unit_test(test_fused_section_every_cut_of_a_small_file_is_told),
+        cmocka_unit_test(test_fused_section_that_makes_look_ups_long_is_not_used),
         cmocka_unit_test(test_fused_section_tells_a_flipped_header),
         cmocka_unit_test(test_fused_section_does_not_excuse_damaged_contents),
         cmocka_unit_test(test_fused_section_cut_anywhere_is_told),
