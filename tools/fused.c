@@ -50,9 +50,9 @@ const cli_command cli_fused_build_command = {
 
 /* The original's figures, in its order, then ours. */
 static const char *const fused_figures[] = {
-    "path",      "version",    "num_keys", "num_objects",   "index_offset",   "data_offset",
-    "file_size", "file_crc32", "keys",     "index_size",    "trailing_bytes", "table_memory",
-    "access",    "order",      "section",  "section_bytes",
+    "path",         "version",    "num_keys", "num_objects", "index_offset",  "data_offset",
+    "file_size",    "file_crc32", "flags",    "keys",        "index_size",    "trailing_bytes",
+    "table_memory", "access",     "order",    "section",     "section_bytes",
 };
 
 static void fused_figure(cli *c, akv_buffer *out, const akv_stat *stat)

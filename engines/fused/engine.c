@@ -527,6 +527,7 @@ static void engine_stats(void *impl, akv_stats *stats)
                   "Where the objects begin");
     akv_stats_add(stats, AKV_STAT_GAUGE, "file_size", "bytes", info.file_size, "The file's length");
     akv_stats_add_text(stats, "file_crc32", info.file_crc32, "CRC-32 of all but the header");
+    akv_stats_add(stats, AKV_STAT_GAUGE, "flags", "", info.flags, "The header's flag bits");
     akv_stats_add(stats, AKV_STAT_GAUGE, "keys", "keys", info.keys, "Different keys");
     akv_stats_add(stats, AKV_STAT_GAUGE, "index_size", "bytes", info.index_size,
                   "Bytes of the index");

@@ -24,6 +24,7 @@ typedef struct verify_run {
     fused_offsets    seen;    /* objects looked at */
     uint64_t         since;   /* bytes since the job's last step */
     bool             chained; /* the chain of objects is whole */
+    uint64_t         bytes;   /* of the objects looked at */
 } verify_run;
 
 static void verify_tell(verify_run *v, uint64_t *count)
@@ -111,6 +112,16 @@ static akv_status verify_object(verify_run *v, uint64_t off)
                     "an object of %llu bytes reaches past the end of the file at %llu",
                     (unsigned long long)len, (unsigned long long)f->size);
         verify_tell(v, &v->report.offset_faults);
+        return AKV_OK;
+    }
+    if (v->bytes > f->size)
+        return AKV_OK; /* told */
+    v->bytes += FUSED_OBJECT_HEADER + len;
+    if (v->bytes > f->size) {
+        AKV_FAIL_AT(AKV_CORRUPT, f->path, off,
+                    "objects lie over each other: with the one here they are longer than the file, "
+                    "so no more of them are looked at");
+        verify_tell(v, &v->report.count_faults);
         return AKV_OK;
     }
     object = akv_bytes(f->data + off + FUSED_OBJECT_HEADER, (size_t)len);

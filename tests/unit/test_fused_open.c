@@ -10,6 +10,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -137,6 +138,32 @@ static void test_fused_buffer_is_read_where_it_lies_at_any_address(void **state)
         akv_fused_close(f);
         assert_memory_equal(room + past, file->data, file->len);
         free(room);
+    }
+}
+
+/* Pages that can't be touched right before the file and right after it. */
+static void test_fused_buffer_is_not_read_beyond_its_ends(void **state)
+{
+    size_t     page    = (size_t)sysconf(_SC_PAGESIZE);
+    from_file *files[] = {&with_section, &plain};
+
+    (void)state;
+    for (size_t i = 0; i < 4; i++) {
+        const from_file *file = files[i / 2];
+        size_t           room = (file->len + page - 1) / page * page;
+        uint8_t         *map =
+            mmap(NULL, room + 2 * page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        uint8_t   *at = i % 2 ? map + page : map + page + room - file->len;
+        akv_fused *f;
+
+        assert_ptr_not_equal(map, MAP_FAILED);
+        memcpy(at, file->data, file->len);
+        assert_int_equal(mprotect(map, page, PROT_NONE), 0);
+        assert_int_equal(mprotect(map + page + room, page, PROT_NONE), 0);
+        assert_ok(akv_fused_open_buffer(at, file->len, NULL, &f));
+        from_has_all(f, "(buffer)");
+        akv_fused_close(f);
+        assert_int_equal(munmap(map, room + 2 * page), 0);
     }
 }
 
@@ -295,6 +322,61 @@ static void test_fused_fd_goes_with_the_systems_files_only(void **state)
     close(fd);
 }
 
+/* ------------------------------------------------------------------ cut meanwhile */
+
+/* An env whose files lose their last byte once their size was asked for. */
+typedef struct cutting_env {
+    akv_env      base;
+    akv_env_ops  ops;
+    akv_file_ops file_ops;
+    akv_status (*info)(akv_file *file, akv_file_info *info_out);
+    const char *path;
+} cutting_env;
+
+static cutting_env cutting;
+
+static akv_status cutting_info(akv_file *file, akv_file_info *info_out)
+{
+    akv_status st = cutting.info(file, info_out);
+
+    assert_int_equal(truncate(cutting.path, (off_t)info_out->size - 1), 0);
+    return st;
+}
+
+static akv_status cutting_open(akv_env *env, const char *path, uint32_t flags, akv_file **file_out)
+{
+    akv_status st = akv_env_posix()->ops->open(akv_env_posix(), path, flags, file_out);
+
+    (void)env;
+    if (st == AKV_OK) {
+        cutting.file_ops      = *(*file_out)->ops;
+        cutting.info          = cutting.file_ops.info;
+        cutting.file_ops.info = cutting_info;
+        (*file_out)->ops      = &cutting.file_ops;
+    }
+    return st;
+}
+
+static void test_fused_read_mode_tells_of_a_file_cut_while_it_is_read(void **state)
+{
+    akv_fused_options opt = AKV_FUSED_OPTIONS_INIT;
+    akv_fused        *f;
+
+    (void)state;
+    cutting.path = akvt_path(akvt_folder(), "cut.fsdb");
+    akvt_write_file(cutting.path, plain.data, plain.len);
+    cutting.ops      = *akv_env_posix()->ops;
+    cutting.ops.open = cutting_open;
+    cutting.base.ops = &cutting.ops;
+    opt.env          = &cutting.base;
+    opt.mode         = AKV_FUSED_READ;
+    assert_status(AKV_CORRUPT, akv_fused_open(cutting.path, &opt, &f));
+    assert_null(f);
+    assert_error_has("file cut");
+    assert_int_equal(akv_last_error()->offset, plain.len - 1);
+    unlink(cutting.path);
+}
+
 /* ---------------------------------------------------------------------- memory */
 
 static void test_fused_open_of_either_gives_all_memory_back_when_it_runs_out(void **state)
@@ -326,6 +408,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_fused_buffer_is_read_where_it_lies_at_any_address),
+        cmocka_unit_test(test_fused_buffer_is_not_read_beyond_its_ends),
         cmocka_unit_test(test_fused_buffer_costs_no_memory_by_its_size),
         cmocka_unit_test(test_fused_buffer_cut_anywhere_is_told),
         cmocka_unit_test(test_fused_buffer_refuses_misuse),
@@ -333,6 +416,7 @@ int main(void)
         cmocka_unit_test(test_fused_fd_of_a_removed_file_reads_on),
         cmocka_unit_test(test_fused_fd_that_is_no_file_is_refused_and_left_open),
         cmocka_unit_test(test_fused_fd_goes_with_the_systems_files_only),
+        cmocka_unit_test(test_fused_read_mode_tells_of_a_file_cut_while_it_is_read),
         cmocka_unit_test(test_fused_open_of_either_gives_all_memory_back_when_it_runs_out),
     };
     return cmocka_run_group_tests(tests, from_setup, from_teardown);

@@ -7,8 +7,10 @@
 #include "engines/fused/section.h"
 #include "tests/unit/fused_raw.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #define KEYS 1000u
 
@@ -253,6 +255,76 @@ static void test_fused_section_open_allocates_nothing_by_the_keys(void **state)
     }
     assert_true(few.mapped && many.mapped);
     assert_int_equal(few.memory, many.memory);
+}
+
+/* A file of 5 GiB, nearly all of it a hole, whose section lies past 4 GiB and is
+ * of the kind for such files. It is made by hand: its CRC is not looked at. */
+static void test_fused_section_reaches_past_4_gib(void **state)
+{
+    const uint64_t      at   = UINT64_C(5) << 30;
+    akv_buffer          head = AKV_BUFFER_INIT, tail = AKV_BUFFER_INIT;
+    fused_section       s = {.seed = 7, .reach = 1};
+    fused_section_parts parts;
+    fused_table         table;
+    akv_slice           object;
+    akv_fused          *f;
+    char                path[4200], name[8];
+    int                 fd;
+
+    (void)state;
+    if (sizeof(size_t) < 8)
+        skip();
+    raw_header(&head);
+    raw_bytes(&head)[FUSED_AT_FLAGS] = FUSED_FLAG_SECTION;
+    akvi_put_be32(raw_bytes(&head) + FUSED_AT_NUM_KEYS, 40);
+    raw_header(&tail);
+    raw_object(&tail, "far");
+    akvi_put_be64(raw_bytes(&head) + FUSED_AT_INDEX, at + tail.len);
+    s.groups = (uint32_t)akvi_fused_table_groups(40);
+    assert_ok(akvi_fused_table_new(NULL, 40, true, s.seed, &table));
+    s.offset = at + tail.len + 40 * 13;
+    akvi_fused_section_parts(s.offset, s.groups, 40, &parts);
+    assert_true(parts.far && parts.sample_size == 8);
+    for (unsigned i = 0; i < 40; i++) {
+        snprintf(name, sizeof name, "k%02u", i);
+        raw_entry(&tail, akv_str(name), at + 40);
+        akvi_fused_table_add(&table, akvi_hash(name, 3, s.seed), i * 13, at + 40);
+    }
+    s.reach  = table.reach;
+    s.length = parts.end - s.offset;
+    (void)raw_extend(&tail, (size_t)s.length);
+    memcpy(raw_bytes(&tail) + (parts.tags - at), table.tags, table.groups * TABLE_TAG_BYTES);
+    memcpy(raw_bytes(&tail) + (parts.slots - at), table.slots, table.groups * TABLE_SLOT_BYTES);
+    for (unsigned i = 0; i < 3; i++)
+        akvi_put_be64(raw_bytes(&tail) + (parts.samples - at) + i * 8, i * 16 * 13);
+    akvi_fused_section_write(&s, head.data, raw_bytes(&tail) + (s.offset - at));
+    akvi_fused_section_write(&s, head.data, raw_bytes(&tail) + (parts.trailer - at));
+    akvi_fused_table_free(NULL, &table);
+
+    snprintf(path, sizeof path, "%s/sparse.fsdb", akvt_folder());
+    fd = open(path, O_WRONLY | O_CREAT, 0600);
+    assert_true(fd >= 0);
+    assert_int_equal(pwrite(fd, head.data, 40, 0), 40);
+    assert_int_equal(pwrite(fd, raw_bytes(&tail) + 40, tail.len - 40, (off_t)at + 40),
+                     tail.len - 40);
+    close(fd);
+    assert_ok(akv_fused_open(path, NULL, &f));
+    assert_int_equal(section_of(f), AKV_FUSED_SECTION_USED);
+    for (unsigned i = 0; i < 40; i++) {
+        akv_fused_cursor c;
+
+        snprintf(name, sizeof name, "k%02u", i);
+        assert_ok(akv_fused_get(f, akv_str(name), &object));
+        assert_slice(object, "far");
+        assert_ok(akv_fused_cursor_all(f, &c));
+        assert_ok(akv_fused_cursor_seek(&c, akv_str(name)));
+        assert_slice(c.key, name);
+    }
+    assert_status(AKV_ABSENT, akv_fused_exists(f, akv_str("k40")));
+    akv_fused_close(f);
+    akv_buffer_free(&head);
+    akv_buffer_free(&tail);
+    unlink(path);
 }
 
 /* -------------------------------------------------------------------- damage */
@@ -535,6 +607,7 @@ int main(void)
         cmocka_unit_test(test_fused_section_leaves_the_rest_as_the_original_writes_it),
         cmocka_unit_test(test_fused_section_is_the_same_bytes_on_every_machine),
         cmocka_unit_test(test_fused_section_open_allocates_nothing_by_the_keys),
+        cmocka_unit_test(test_fused_section_reaches_past_4_gib),
         cmocka_unit_test(test_fused_section_damage_of_any_byte_is_survived_and_told),
         cmocka_unit_test(test_fused_section_that_lies_does_no_harm_and_is_told),
         cmocka_unit_test(test_fused_section_with_lying_numbers_is_not_used),

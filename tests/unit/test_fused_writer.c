@@ -215,7 +215,7 @@ static void test_fused_writer_limits(void **state)
 static void test_fused_writer_objects_of_all_sizes_come_back(void **state)
 {
     static const size_t sizes[] = {0,      1,      4087,   4088,   4096,   262135,
-                                   262136, 262137, 262144, 524288, 1000000};
+                                   262136, 262137, 262144, 524288, 1048576};
     akv_buffer          bytes   = AKV_BUFFER_INIT;
     akvt_random         r       = akvt_random_new(1);
     akv_fused_writer   *w;
@@ -226,7 +226,7 @@ static void test_fused_writer_objects_of_all_sizes_come_back(void **state)
 
     (void)state;
     writer_path(path, "sizes.fsdb");
-    akvt_fill(&r, raw_extend(&bytes, 1000000), 1000000);
+    akvt_fill(&r, raw_extend(&bytes, 1048576), 1048576);
     assert_ok(akv_fused_writer_new(NULL, &w));
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
         assert_ok(akv_fused_add(w, akv_bytes(&i, sizeof i), akv_bytes(bytes.data, sizes[i]), &id));
