@@ -94,7 +94,7 @@ pc_files    := $(OUT)/anykv.pc $(foreach e,$(ENGINES),$(OUT)/anykv-$(e).pc)
 
 # -------------------------------------------------------------------- targets
 
-.PHONY: all help check check-programs check-emulated demo bench install uninstall lint format fuzz clean deps-build deps-check deps-bench
+.PHONY: all help check check-programs check-emulated interop demo bench install uninstall lint format fuzz clean deps-build deps-check deps-bench
 .DELETE_ON_ERROR:
 .SECONDARY:
 .SUFFIXES:
@@ -113,6 +113,7 @@ help:
 ## make demo       the main job on real data: IEEE's OUI registry in one file
 ## make check      build and run every test
 ## make check-emulated ARCH=s390x   the programs among the tests, big-endian; or ARCH=arm64
+## make interop    the original FuseDB package and this library read each other's files
 ## make bench      workloads against peers: a table, JSON and a chart in build/bench/
 ## make install    DESTDIR, PREFIX, LIBDIR
 ## make lint       format, clang-tidy, scripts, manual pages
@@ -261,6 +262,13 @@ check-programs: $(unit_prog) $(conf_prog) $(replay_prog)
 check-emulated:
 	$(S)/tests/emulated $(ARCH)
 
+# The original package, in an environment of its own, and our files in turn.
+interop: deps-interop
+	@$(MAKE) --no-print-directory -f $(S)/Makefile build-all
+	@$(S)/tests/interop/install $(BUILD)/interop/venv
+	@ANYKV_PYTHON=$(abspath $(BUILD))/interop/venv/bin/python; export ANYKV_PYTHON; \
+	    $(run_tests) $(wildcard $(S)/tests/interop/*.py)
+
 demo: deps-demo
 	@$(MAKE) --no-print-directory -f $(S)/Makefile build-all $(OUT)/examples/oui_lookup
 	@$(OUT)/examples/oui_lookup
@@ -321,7 +329,7 @@ lint: deps-lint
 	@cd $(S) && clang-format --dry-run --Werror $(c_files)
 	@cd $(S) && printf '%s\n' $(filter %.c,$(c_files)) | xargs -P $(JOBS) -n 1 sh -c \
 	    'clang-tidy --quiet --warnings-as-errors="*" "$$@" -- -std=c17 -D_GNU_SOURCE -Iinclude -I. $(pkg_cflags) $(def_flags) 2>/dev/null || exit 255' tidy
-	@cd $(S) && shellcheck -x -e SC2317 .ci/run .ci/deps tests/tap tests/layers tests/emulated tests/fuzz/run bench/run $(wildcard $(S)/tests/command/*.sh $(S)/tests/package/*.sh)
+	@cd $(S) && shellcheck -x -e SC2317 .ci/run .ci/deps tests/tap tests/layers tests/emulated tests/fuzz/run tests/interop/install bench/run $(wildcard $(S)/tests/command/*.sh $(S)/tests/package/*.sh)
 	@cd $(S) && mandoc -Tlint -W warning $(patsubst $(S)/%,%,$(wildcard $(S)/docs/*.[13]))
 	@cd $(S) && sh tests/layers
 	@echo "lint: clean"
@@ -362,11 +370,13 @@ deps-build:
 deps-check:
 	@$(S)/.ci/deps cc cxx prove cmocka $(if $(multi_engine),,ieee-data) \
 	    $(if $(filter fused,$(ENGINES)),geoip geoip-database) $(pkgs_all)
-.PHONY: deps-demo deps-lint deps-fuzz
+.PHONY: deps-demo deps-interop deps-lint deps-fuzz
 deps-demo:
 	@$(S)/.ci/deps cc ieee-data $(pkgs_all)
 deps-bench:
 	@$(S)/.ci/deps cc $(pkgs_all) libdeflate $(bench_peers)
+deps-interop:
+	@$(S)/.ci/deps cc prove python3-venv $(pkgs_all)
 deps-lint:
 	@$(S)/.ci/deps clang-format clang-tidy shellcheck mandoc $(pkgs_all)
 deps-fuzz:
