@@ -19,6 +19,7 @@ extern const cli_command cli_options_command, cli_engines_command;          /* o
 extern const cli_command cli_bench_command;                                 /* bench.c */
 extern const cli_command cli_fused_build_command, cli_fused_info_command;   /* fused.c */
 extern const cli_command cli_fused_lookup_command;                          /* fused.c */
+extern const cli_command cli_fused_objects_command;                         /* fused.c */
 #ifdef AKVI_ENGINE_FUSED
 extern const cli_command cli_fused_watch_command; /* fused_watch.c */
 #endif
