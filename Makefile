@@ -46,6 +46,7 @@ PKGS_optional := $(shell $(PKG_CONFIG) --exists libdeflate 2>/dev/null && echo l
 PKGS          := $(sort $(PKGS_common) $(PKGS_optional) $(foreach e,$(ENGINES),$(PKGS_$(e))))
 
 # Of single programs: not part of the library.
+maxminddb  := $(if $(filter fused,$(ENGINES)),$(shell $(PKG_CONFIG) --exists libmaxminddb 2>/dev/null && echo libmaxminddb))
 geoip      := $(if $(filter fused,$(ENGINES)),$(shell $(PKG_CONFIG) --exists geoip 2>/dev/null && echo geoip))
 
 pkg_cflags := $(patsubst -I%,-isystem %,$(shell $(PKG_CONFIG) --cflags $(PKGS) 2>/dev/null))
@@ -178,9 +179,17 @@ $(conflib): $(call obj,$(conf_src))
 	$(call say,AR,$@)
 	$(Q)$(AR) rcs $@ $^
 
+# The command reads MaxMind databases where their library is.
+$(eval $(call stamp,$(OUT)/maxminddb.stamp,$(maxminddb)))
+$(OUT)/obj/tools/source_mmdb.o: $(OUT)/maxminddb.stamp
+ifneq ($(maxminddb),)
+$(OUT)/obj/tools/source_mmdb.o: ALL_CFLAGS += -DHAVE_LIBMAXMINDDB=1
+$(OUT)/anykv: TOOL_LIBS := $(shell $(PKG_CONFIG) --libs libmaxminddb)
+endif
+
 $(OUT)/anykv: $(call obj,$(tool_src)) $(static)
 	$(call say,LINK,$@)
-	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
+	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ $(TOOL_LIBS) $(LIBS)
 
 # ---------------------------------------------------------- pkg-config files
 
@@ -243,7 +252,14 @@ $(OUT)/obj/examples/ip_country.o: ALL_CFLAGS += -DHAVE_GEOIP=1
 $(OUT)/examples/ip_country: LIBS += $(shell $(PKG_CONFIG) --libs geoip)
 endif
 
-build-tests: build-all $(filter-out %.sh,$(tests)) $(example_prog)
+# What makes MaxMind databases for a test, and compares with their library.
+mmdb_prog := $(if $(maxminddb),$(OUT)/tests/command/mmdb)
+$(OUT)/tests/command/mmdb: $(OUT)/obj/tests/command/mmdb.o $(OUT)/obj/bench/mmdb_write.o $(static)
+	@mkdir -p $(@D)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ $(shell $(PKG_CONFIG) --libs libmaxminddb) $(LIBS)
+
+build-tests: build-all $(filter-out %.sh,$(tests)) $(example_prog) $(mmdb_prog)
 
 # tests/tap runs one test and makes its output fit for prove.
 run_tests = ANYKV_ROOT=$(abspath $(S)) ANYKV_BUILD=$(abspath $(OUT)) ANYKV=$(abspath $(OUT)/anykv) \
@@ -369,7 +385,7 @@ deps-build:
 	@$(S)/.ci/deps cc $(pkgs_all)
 deps-check:
 	@$(S)/.ci/deps cc cxx prove cmocka $(if $(multi_engine),,ieee-data) \
-	    $(if $(filter fused,$(ENGINES)),geoip geoip-database) $(pkgs_all)
+	    $(if $(filter fused,$(ENGINES)),geoip geoip-database libmaxminddb) $(pkgs_all)
 .PHONY: deps-demo deps-interop deps-lint deps-fuzz
 deps-demo:
 	@$(S)/.ci/deps cc ieee-data $(pkgs_all)
@@ -378,7 +394,8 @@ deps-bench:
 deps-interop:
 	@$(S)/.ci/deps cc prove python3-venv $(pkgs_all)
 deps-lint:
-	@$(S)/.ci/deps clang-format clang-tidy shellcheck mandoc $(pkgs_all)
+	@$(S)/.ci/deps clang-format clang-tidy shellcheck mandoc $(bench_peers) $(pkgs_all) \
+	    $(if $(filter fused,$(ENGINES)),geoip libmaxminddb)
 deps-fuzz:
 	@$(S)/.ci/deps clang fuzzer $(pkgs_all)
 

@@ -16,19 +16,23 @@
 static int fused_build_run(cli *c)
 {
     cli_store        store     = CLI_STORE_INIT;
-    cli_source_args  source    = {NULL, 0, NULL, NULL};
+    cli_source_args  source    = {.file = NULL};
     cli_sink         sink      = {.c = c};
     const cli_option options[] = {
-        {CLI_TEXT, 'i', "input", "FILE", &source.file, "the records; else standard input"},
+        {CLI_TEXT, 'i', "input", "FILE", &source.file, "the records, also given as IN"},
         CLI_SOURCE_ROWS(&source),
         CLI_VALUES_ROWS(&sink),
         {CLI_PAIRS, 'o', "option", "NAME=VALUE", &store.pairs,
          "an option of the engine (see anykv options fused)"},
         {CLI_END, 0, NULL, NULL, NULL, NULL}};
-    int code = cli_parse(c, options, 1, 1);
+    int code = cli_parse(c, options, 1, 2);
 
     if (code != CLI_GO)
         return code;
+    if (c->argc > 1 && source.file)
+        return cli_usage(c, "the input is given twice");
+    if (c->argc > 1)
+        source.file = c->argv[1];
     store.engine     = "fused";
     sink.drop_expiry = true;
     return transfer_import(c, &source, &store, c->argv[0], AKV_OPEN_CREATE | AKV_OPEN_TRUNCATE,
@@ -36,14 +40,16 @@ static int fused_build_run(cli *c)
 }
 
 const cli_command cli_fused_build_command = {
-    "fused build", "OUT.fsdb", "build a .fsdb file from records",
-    "Build a .fsdb file from the records of --input, as anykv import reads them.\n"
+    "fused build", "OUT.fsdb [IN]", "build a .fsdb file from records",
+    "Build a .fsdb file from the records of a file, else of standard input, as anykv\n"
+    "import reads them: ndjson, json, csv, tsv, or a MaxMind database (mmdb).\n"
     "Values become MessagePack documents, which is what FuseDB readers expect, and\n"
     "equal ones are stored once. The file appears, or replaces the one that is\n"
     "there, in one step at the end; a failure leaves it as it was.\n\n"
     "Examples:\n"
     "  anykv fused build names.fsdb --input names.ndjson\n"
     "  anykv fused build oui.fsdb --input oui.csv --key Assignment\n"
+    "  anykv fused build countries.fsdb countries.mmdb\n"
     "  anykv fused build raw.fsdb --values raw -o dedupe=false < data.tsv --format tsv",
     fused_build_run};
 
