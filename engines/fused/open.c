@@ -161,12 +161,14 @@ static akv_status open_step(const akv_fused *f, uint32_t i, uint64_t *at)
 static akv_status open_entries(akv_fused *f)
 {
     const uint8_t *before = NULL;
-    uint64_t       at     = 0;
+    uint64_t       at     = 0, most;
     akv_status     st     = AKV_OK;
 
+    most        = (f->size - (uint64_t)(f->index - f->data)) / FUSED_ENTRY_LEAST;
+    most        = f->header.num_keys < most ? f->header.num_keys : most;
     f->ordered  = true;
     f->entries  = 0;
-    f->places_n = (f->header.num_keys + (size_t)FUSED_BLOCK - 1) / FUSED_BLOCK;
+    f->places_n = (size_t)((most + FUSED_BLOCK - 1) / FUSED_BLOCK);
     f->places   = akvi_alloc_n(f->allocator, f->places_n, sizeof *f->places);
     if (!f->places)
         return AKV_NOMEM;
@@ -401,7 +403,7 @@ static akv_status open_contents(akv_fused *f, const akv_logger *salvage)
     if (check == AKV_FUSED_CHECK_ALWAYS ||
         (check == AKV_FUSED_CHECK_AUTO && f->section_state != AKV_FUSED_SECTION_USED))
         st = open_check(f, salvage);
-    if (st == AKV_OK)
+    if (st == AKV_OK && !(salvage && f->header.index_offset <= f->size))
         st = open_room(f);
     if (st != AKV_OK)
         return st;

@@ -499,6 +499,16 @@ static void test_fused_engine_salvages_what_can_be_read(void **state)
     engine_value_is(t, "b", "twos");
     assert_status(AKV_CORRUPT, akvi_fused.verify(t->impl, &engine_job));
     engine_close(t);
+    raw_small(&b);
+    akvi_put_be32(raw_bytes(&b) + 8, UINT32_MAX); /* more keys than there are */
+    engine_write_raw(t, &b);
+    assert_status(AKV_CORRUPT, engine_open(t, 0));
+    assert_ok(engine_open(t, AKV_OPEN_SALVAGE));
+    assert_int_equal(t->log.n, 2);
+    assert_ok(akvi_fused.count(t->impl, &engine_read, &n));
+    assert_int_equal(n, 3);
+    engine_value_is(t, "c", "ones");
+    engine_close(t);
     akv_buffer_free(&b);
 }
 

@@ -99,6 +99,8 @@ static void from_has_all(const akv_fused *f, const char *path)
     for (; akv_fused_cursor_next(&c) == AKV_OK; n++)
         assert_true(from_same(c.key, c.object));
     assert_true(n > 100 && n == akv_fused_cursor_count(&c));
+    assert_ok(akv_fused_cursor_prefix(f, akv_str("10.1.0.0/16 and more than any key"), &c));
+    assert_status(AKV_END, akv_fused_cursor_next(&c));
     n = 0;
     assert_ok(akv_fused_objects(f, from_each, &n));
     assert_int_equal(n, KEYS);
