@@ -226,8 +226,9 @@ static akv_status open_table(akv_fused *f)
     uint64_t   hashes[OPEN_AHEAD], places[OPEN_AHEAD], objects[OPEN_AHEAD];
     uint64_t   at   = 0;
     uint64_t   seed = f->env->ops->monotonic_ns(f->env) ^ (uintptr_t)f;
-    bool       far  = f->size > UINT32_MAX;
-    akv_status st   = akvi_fused_table_new(f->allocator, f->keys, far, seed, &f->table);
+    akv_status st   = akvi_fused_table_new(
+          f->allocator, f->keys, akvi_fused_table_shape(f->index_size, f->header.index_offset), seed,
+          &f->table);
 
     for (uint64_t i = 0, n; st == AKV_OK && i < f->keys; i += n) {
         for (n = 0; n < OPEN_AHEAD && i + n < f->keys; n++) {
@@ -338,17 +339,19 @@ static void open_by_section(akv_fused *f)
     fused_section_parts parts;
 
     akvi_fused_section_parts(f->section.offset, f->section.groups, f->header.num_keys, &parts);
-    f->table      = (fused_table){.tags   = f->data + parts.tags,
-                                  .slots  = f->data + parts.slots,
-                                  .groups = f->section.groups,
-                                  .seed   = f->section.seed,
-                                  .reach  = f->section.reach,
-                                  .far    = parts.far};
-    f->samples    = f->data + parts.samples;
-    f->entries    = f->header.num_keys;
-    f->keys       = f->header.num_keys;
     f->index_size = f->section.offset - f->header.index_offset;
-    f->ordered    = true;
+    f->table      = (fused_table){
+             .groups   = f->data + parts.table,
+             .groups_n = f->section.groups,
+             .seed     = f->section.seed,
+             .reach    = f->section.reach,
+             .shape    = akvi_fused_table_shape(f->index_size, f->header.index_offset),
+    };
+    f->samples     = f->data + parts.samples;
+    f->sample_size = parts.sample_size;
+    f->entries     = f->header.num_keys;
+    f->keys        = f->header.num_keys;
+    f->ordered     = true;
 }
 
 /* What the file's CRC does not cover, if a section does: with that CRC right, a

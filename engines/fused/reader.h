@@ -34,6 +34,7 @@ struct akv_fused {
     uint64_t         *places;
     size_t            places_n;
     const uint8_t    *samples; /* the section's, instead of places; NULL without */
+    unsigned          sample_size;
     fused_section     section; /* as described; offset 0: nothing is known of it */
     akv_fused_section section_state;
     bool              ordered;
@@ -94,8 +95,8 @@ void akvi_fused_cursor_range(const akv_fused *f, akv_slice lower, const akv_slic
 static inline uint64_t fused_block_place(const akv_fused *f, uint64_t block)
 {
     if (f->samples)
-        return f->table.far ? akvi_get_be64(f->samples + block * 8)
-                            : akvi_get_be32(f->samples + block * 4);
+        return f->sample_size == 8 ? akvi_get_be64(f->samples + block * 8)
+                                   : akvi_get_be32(f->samples + block * 4);
     return f->places[f->ordered ? block : block * FUSED_BLOCK];
 }
 

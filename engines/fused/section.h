@@ -19,10 +19,9 @@ typedef struct fused_section {
 
 /* What follows from offset, groups and the number of keys. */
 typedef struct fused_section_parts {
-    uint64_t tags, slots, samples, trailer; /* offsets in the file */
+    uint64_t table, samples, trailer; /* offsets in the file */
     uint64_t end;
     unsigned sample_size;
-    bool     far;
 } fused_section_parts;
 
 void akvi_fused_section_parts(uint64_t offset, uint64_t groups, uint32_t keys,

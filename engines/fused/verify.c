@@ -269,12 +269,12 @@ static void verify_section_fault(verify_run *v, uint64_t at, const char *what)
 static bool verify_in_table(const fused_table *t, const uint8_t *entry, uint64_t hash,
                             uint64_t place)
 {
-    uint64_t    want = fused_table_value(t, place, fused_entry_object(entry)), slot;
+    uint64_t    want = fused_table_value(&t->shape, place, fused_entry_object(entry)), value;
     fused_probe probe;
 
     fused_probe_begin(t, hash, &probe);
-    while (fused_probe_next(t, &probe, &slot))
-        if (fused_table_slot(t, slot) == want)
+    while (fused_probe_next(t, &probe, &value))
+        if (value == want)
             return true;
     return false;
 }
@@ -283,8 +283,9 @@ static uint64_t verify_table_used(const fused_table *t)
 {
     uint64_t used = 0;
 
-    for (uint64_t i = 0; i < t->groups * TABLE_TAG_BYTES; i++)
-        used += t->tags[i] != 0;
+    for (uint64_t i = 0; i < t->groups_n; i++)
+        for (unsigned slot = 0; slot < TABLE_TAGS; slot++)
+            used += t->groups[i * TABLE_GROUP + slot] != 0;
     return used;
 }
 

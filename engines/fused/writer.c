@@ -372,12 +372,8 @@ static akv_status writer_sink_samples(const akv_fused_writer *w, writer_sink *o,
 static akv_status writer_sink_table(const akv_fused_writer *w, writer_sink *o,
                                     const fused_section_parts *parts, const fused_table *t)
 {
-    akv_status st = writer_sink_put(o, t->tags, (size_t)t->groups * TABLE_TAG_BYTES);
+    akv_status st = writer_sink_put(o, t->groups, (size_t)t->groups_n * TABLE_GROUP);
 
-    if (st == AKV_OK)
-        st = writer_sink_pad(o, parts->tags + t->groups * TABLE_TAG_BYTES, parts->slots);
-    if (st == AKV_OK)
-        st = writer_sink_put(o, t->slots, (size_t)t->groups * TABLE_SLOT_BYTES);
     if (st == AKV_OK)
         st = writer_sink_samples(w, o, parts->sample_size);
     return st == AKV_OK ? writer_sink_flush(o) : st;
@@ -398,7 +394,8 @@ static akv_status writer_sink_section(const akv_fused_writer *w, writer_sink *o,
     writer_section_parts(w, &s, &parts);
     s.contents_crc = contents;
     s.seed         = contents;
-    st = akvi_fused_table_new(w->allocator, writer_entries_n(w), parts.far, s.seed, &table);
+    st             = akvi_fused_table_new(w->allocator, writer_entries_n(w),
+                                          akvi_fused_table_shape(w->index_size, w->end), s.seed, &table);
     if (st != AKV_OK)
         return st;
     writer_table_fill(w, &table);
@@ -406,7 +403,7 @@ static akv_status writer_sink_section(const akv_fused_writer *w, writer_sink *o,
     st      = akvi_writer_append(o->file, descriptor, sizeof descriptor);
     o->crc  = 0;
     if (st == AKV_OK)
-        st = writer_sink_pad(o, s.offset + FUSED_DESCRIPTOR, parts.tags);
+        st = writer_sink_pad(o, s.offset + FUSED_DESCRIPTOR, parts.table);
     if (st == AKV_OK)
         st = writer_sink_table(w, o, &parts, &table);
     akvi_fused_table_free(w->allocator, &table);
