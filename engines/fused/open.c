@@ -34,6 +34,11 @@ const akv_option akvi_fused_options[AKVI_FUSED_OPTIONS_N] = {
      NULL, "building: add the section that makes opening instant"},
     {"mode", AKV_OPTION_CHOICE, offsetof(akv_fused_options, mode), 0, 1, AKV_FUSED_MAP, NULL,
      open_modes, "map the file, or read it into memory, safe from changes in place"},
+    {"build_buffer", AKV_OPTION_BYTES, offsetof(akv_fused_options, build_buffer),
+     AKV_FUSED_LEAST_BUFFER, UINT64_C(1) << 40, AKV_FUSED_DEFAULT_BUFFER, NULL, NULL,
+     "building: memory to use before keys and values go to temporary files"},
+    {"temp_dir", AKV_OPTION_TEXT, offsetof(akv_fused_options, temp_dir), 0, 0, 0, NULL, NULL,
+     "building: the folder for those; else that of the store"},
 };
 
 /* ----------------------------------------------------------------- the file */

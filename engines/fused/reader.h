@@ -123,7 +123,7 @@ AKVI_MUST_USE akv_status akvi_fused_bad_place(const akv_fused *f);
 AKVI_MUST_USE akv_status akvi_fused_verify(const akv_fused *f, const akv_job_options *opt,
                                            akv_fused_report *report_out);
 
-#define AKVI_FUSED_OPTIONS_N 5u
+#define AKVI_FUSED_OPTIONS_N 7u
 extern const akv_option akvi_fused_options[AKVI_FUSED_OPTIONS_N];
 
 #endif

@@ -48,6 +48,9 @@ extern "C" {
 #define AKV_FUSED_MAX_KEY    UINT64_C(65535)
 #define AKV_FUSED_MAX_OBJECT UINT64_C(4294967295)
 
+#define AKV_FUSED_DEFAULT_BUFFER (UINT64_C(256) << 20)
+#define AKV_FUSED_LEAST_BUFFER   (UINT64_C(1) << 20)
+
 /* ----------------------------------------------------------------- options */
 
 typedef enum akv_fused_mode {
@@ -85,11 +88,15 @@ typedef struct akv_fused_options {
      * malloc, POSIX files. */
     const akv_allocator *allocator;
     akv_env             *env;
+    /* Building by akv_put: as in akv_fused_writer_options, but with NULL what is
+     * spilled lies beside the store. */
+    uint64_t    build_buffer;
+    const char *temp_dir;
 } akv_fused_options;
 #define AKV_FUSED_OPTIONS_INIT                                                            \
     {                                                                                     \
         {sizeof(akv_fused_options), "fused"}, AKV_FUSED_CHECK_AUTO, false, true, true, 0, \
-            AKV_FUSED_MAP, 0, NULL, NULL                                                  \
+            AKV_FUSED_MAP, 0, NULL, NULL, AKV_FUSED_DEFAULT_BUFFER, NULL                  \
     }
 
 /* ----------------------------------------------------------------- reading
@@ -296,10 +303,22 @@ AKV_API akv_status akv_fused_ip_index(const akv_fused *fused);
 
 /* ----------------------------------------------------------------- writing
  *
- * A writer collects objects and keys in memory; build writes the file. It is
- * for one thread at a time. The same calls give the same bytes. The file gets a
- * hash section, at most 12 bytes a key, unless it has no keys; readers that
- * don't know it let it pass. */
+ * A writer collects objects and keys; build writes the file. It is for one
+ * thread at a time. The same calls give the same bytes, whatever the buffer. The
+ * file gets a hash section, at most 12 bytes a key, unless it has no keys;
+ * readers that don't know it let it pass.
+ *
+ * What fits the buffer stays in memory: a key takes 50 bytes and its own there,
+ * an object 16 and its own. What doesn't fit is spilled to files without a name,
+ * gone when the writer is freed or its process ends, and keys are sorted in
+ * parts and merged by the build. Disk space for that is about the file's size
+ * without its hash section, the keys' once more if they are many buffers full,
+ * and 24 bytes a key while the hash section is made. Beyond the buffer there are
+ *  - 8 bytes for each object and, for those added deduped, 11 to 22 more: these
+ *    count towards the buffer, but leave at least a quarter of it to the rest;
+ *  - the allocator's own overhead and some MiB for moving bytes;
+ *  - the 256th part of the hash section, where that is more than half the buffer.
+ * An object that is larger than the buffer goes to the disk at once. */
 
 typedef struct akv_fused_writer akv_fused_writer;
 
@@ -312,10 +331,15 @@ typedef struct akv_fused_writer_options {
     uint32_t             reserved;
     const akv_allocator *allocator; /* NULL: malloc */
     akv_env             *env;       /* NULL: POSIX files */
+    uint64_t             buffer;    /* bytes of memory; default 256 MiB, least 1 MiB */
+    /* Folder for what is spilled, which should be on a disk, not in memory. NULL:
+     * what the environment variable TMPDIR says or, without it or with an env of
+     * one's own, the current folder. */
+    const char *temp_dir;
 } akv_fused_writer_options;
-#define AKV_FUSED_WRITER_OPTIONS_INIT                      \
-    {                                                      \
-        sizeof(akv_fused_writer_options), 0, 0, NULL, NULL \
+#define AKV_FUSED_WRITER_OPTIONS_INIT                                                      \
+    {                                                                                      \
+        sizeof(akv_fused_writer_options), 0, 0, NULL, NULL, AKV_FUSED_DEFAULT_BUFFER, NULL \
     }
 
 AKV_API akv_status akv_fused_writer_new(const akv_fused_writer_options *opt,
@@ -341,13 +365,16 @@ AKV_API akv_status akv_fused_remove_key(akv_fused_writer *writer, akv_slice key)
 /* add_object, then add_key; the object stays if the key fails. `id_out` may be NULL. */
 AKV_API akv_status akv_fused_add(akv_fused_writer *writer, akv_slice key, akv_slice object,
                                  uint32_t *id_out);
-/* Objects so far; add_key calls so far, less repeats found by builds. */
+/* Objects so far; add_key and remove_key calls so far, less those that sorting
+ * has found to be undone by later ones: after a build, the keys in its file. */
 AKV_API uint64_t akv_fused_writer_objects(const akv_fused_writer *writer);
 AKV_API uint64_t akv_fused_writer_keys(const akv_fused_writer *writer);
 
 /* Write the file, durably and in one step: until the last moment `path` is what
- * it was, and a failure leaves it so and nothing beside it. The writer keeps
- * all it has, so more can be added and built again. Progress is in bytes. */
+ * it was, and a failure leaves it so and nothing beside it. After a failure the
+ * writer can build again; after success it keeps all it has, so more can be
+ * added and built again. Progress is in bytes, those of merging included; its
+ * total is an upper bound until repeated keys are known. */
 AKV_API akv_status akv_fused_build(akv_fused_writer *writer, const char *path,
                                    const akv_job_options *opt);
 
