@@ -117,10 +117,9 @@ akv_status akvi_fused_check_object(const akv_fused *f, uint64_t off, akv_slice o
                        "an object's CRC32 is 0x%08x, but 0x%08x is stored with it", crc, want);
 }
 
-akv_status akvi_fused_object(const akv_fused *f, const uint8_t *entry, bool check,
-                             akv_slice *object_out)
+static inline akv_status reader_object_at(const akv_fused *f, const uint8_t *entry, uint64_t off,
+                                          bool check, akv_slice *object_out)
 {
-    uint64_t off = fused_entry_object(entry);
     uint64_t len;
 
     *object_out = akv_bytes(NULL, 0);
@@ -135,6 +134,18 @@ akv_status akvi_fused_object(const akv_fused *f, const uint8_t *entry, bool chec
         return AKV_CORRUPT;
     }
     return AKV_OK;
+}
+
+akv_status akvi_fused_object(const akv_fused *f, const uint8_t *entry, bool check,
+                             akv_slice *object_out)
+{
+    return reader_object_at(f, entry, fused_entry_object(entry), check, object_out);
+}
+
+akv_status akvi_fused_object_at(const akv_fused *f, const uint8_t *entry, uint64_t off, bool check,
+                                akv_slice *object_out)
+{
+    return reader_object_at(f, entry, off, check, object_out);
 }
 
 /* The object of an entry that has been found. The table's guess comes before the

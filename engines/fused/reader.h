@@ -76,6 +76,10 @@ const uint8_t *akvi_fused_entry(const akv_fused *f, akv_slice key);
 /* The object that an entry leads to. */
 AKVI_MUST_USE akv_status akvi_fused_object(const akv_fused *f, const uint8_t *entry, bool check,
                                            akv_slice *object_out);
+/* The same, when it is known already that this is at `off`: nothing of the
+ * entry is read, but for messages. */
+AKVI_MUST_USE akv_status akvi_fused_object_at(const akv_fused *f, const uint8_t *entry,
+                                              uint64_t off, bool check, akv_slice *object_out);
 /* Whether an object's CRC is the one stored before it at `off`. */
 AKVI_MUST_USE akv_status akvi_fused_check_object(const akv_fused *f, uint64_t off,
                                                  akv_slice object);

@@ -290,8 +290,8 @@ AKV_API akv_status akv_fused_verify(const akv_fused *fused, const akv_job_option
  *    blocks and take no part.
  *
  * The first look-up makes an index of all blocks in memory, once for each
- * reader: some 12 bytes for an IPv4 block that stands alone, 26 for an IPv6 one,
- * twice that at most, and 64 more for each block while it is made. Other threads
+ * reader: some 21 bytes for an IPv4 block that stands alone, 34 for an IPv6 one,
+ * twice that at most, and 80 more for each block while it is made. Other threads
  * that look up meanwhile wait for it; afterwards nothing waits. */
 AKV_API akv_status akv_fused_lookup_ip(const akv_fused *fused, akv_slice address,
                                        akv_slice *object_out, akv_slice *key_out);
