@@ -294,7 +294,7 @@ demo: deps-demo
 bench_src  := $(wildcard $(S)/bench/*.c)
 build-bench: build-all $(OUT)/bench/bench $(OUT)/bench/interface_cost $(OUT)/bench/interface_cost_shared
 
-bench_peers := lmdb sqlite3 libcdb
+bench_peers := lmdb sqlite3 libcdb geoip libmaxminddb
 bench_libs  := $(shell $(PKG_CONFIG) --libs $(bench_peers) 2>/dev/null)
 $(OUT)/bench/interface_cost: $(OUT)/obj/bench/interface_cost.o $(static)
 	@mkdir -p $(@D)
@@ -390,12 +390,11 @@ deps-check:
 deps-demo:
 	@$(S)/.ci/deps cc ieee-data $(pkgs_all)
 deps-bench:
-	@$(S)/.ci/deps cc $(pkgs_all) libdeflate $(bench_peers)
+	@$(S)/.ci/deps cc $(pkgs_all) libdeflate geoip-database $(bench_peers)
 deps-interop:
 	@$(S)/.ci/deps cc prove python3-venv $(pkgs_all)
 deps-lint:
-	@$(S)/.ci/deps clang-format clang-tidy shellcheck mandoc $(bench_peers) $(pkgs_all) \
-	    $(if $(filter fused,$(ENGINES)),geoip libmaxminddb)
+	@$(S)/.ci/deps clang-format clang-tidy shellcheck mandoc $(bench_peers) $(pkgs_all)
 deps-fuzz:
 	@$(S)/.ci/deps clang fuzzer $(pkgs_all)
 

@@ -112,6 +112,7 @@ typedef struct bench_options {
 void bench_add(bench_figure figure);
 void bench_suite_lookup(const bench_options *opt);
 void bench_suite_memory(const bench_options *opt);
+void bench_suite_addresses(const bench_options *opt);
 /* What only a fused file has: its opening at several sizes, its checks. */
 void bench_suite_fused(const bench_options *opt);
 /* FuseDB's own package over the same data, as figures of the peer "FuseDB, in

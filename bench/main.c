@@ -90,8 +90,8 @@ double bench_median(double *values, size_t n)
 }
 
 static const char main_usage[] =
-    "usage: bench [--suite lookup|fused|memory] [--n KEYS] [--objects N] [--value-len BYTES]\n"
-    "             [--rounds N] [--open-n KEYS] [--cpu] [--fusedb COMMAND]\n"
+    "usage: bench [--suite lookup|fused|memory|addresses] [--n KEYS] [--objects N]\n"
+    "             [--value-len BYTES] [--rounds N] [--open-n KEYS] [--cpu] [--fusedb COMMAND]\n"
     "             [--json FILE] [--svg FILE] [--markdown FILE]\n";
 
 int main(int argc, char **argv)
@@ -142,6 +142,8 @@ int main(int argc, char **argv)
         bench_suite_fused(&opt);
     if (!opt.suite || strcmp(opt.suite, "memory") == 0)
         bench_suite_memory(&opt);
+    if (!opt.suite || strcmp(opt.suite, "addresses") == 0)
+        bench_suite_addresses(&opt);
     rmdir(folder);
     bench_report(&opt, &to);
     return 0;
