@@ -70,7 +70,7 @@ typedef enum akv_fused_check {
     AKV_FUSED_CHECK_ALWAYS = 1,
     /* Unless the file has a hash section: opening then takes the same few
      * microseconds whatever the file's size, and akv_fused_verify is there for
-     * the rest. */
+     * the rest. A reload, which has a good file to lose, checks all the same. */
     AKV_FUSED_CHECK_AUTO = 2
 } akv_fused_check;
 
@@ -386,9 +386,8 @@ AKV_API akv_status akv_fused_build(akv_fused_writer *writer, const char *path,
  * for nothing and costs some ten nanoseconds, so pin once for what must agree,
  * such as a batch or a scan, or for each read. A reload opens and checks the new
  * file first, then swaps: no read fails or waits, those under way end on the
- * file they began with, and a bad new file leaves the old one serving. Bad is
- * what akv_fused_open refuses: of a file with a hash section that is not all
- * damage, unless verify_on_open is AKV_FUSED_CHECK_ALWAYS.
+ * file they began with, and a bad new file leaves the old one serving. Its CRC is
+ * checked, hash section or not, unless verify_on_open is AKV_FUSED_CHECK_NEVER.
  *
  *     akv_fused_reloader_open("names.fsdb", NULL, &r);
  *     akv_fused_watch_start(r, NULL, &w);
