@@ -14,7 +14,7 @@ static const cli_command *const main_commands[] = {
     &cli_options_command,     &cli_engines_command,       &cli_bench_command,
     &cli_fused_build_command, &cli_fused_info_command,    &cli_fused_lookup_command,
 #ifdef AKVI_ENGINE_FUSED
-    &cli_fused_watch_command, &cli_fused_objects_command,
+    &cli_fused_watch_command, &cli_fused_objects_command, &cli_fused_merge_command,
 #endif
     &cli_version_command,     &cli_help_command,          NULL,
 };

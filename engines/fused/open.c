@@ -262,7 +262,7 @@ akv_status akvi_fused_walk(akv_fused *f, bool salvage)
     }
     if (st == AKV_OK && !f->ordered)
         st = open_permute(f);
-    return st == AKV_OK ? open_table(f) : st;
+    return st == AKV_OK && !f->index_only ? open_table(f) : st;
 }
 
 void akvi_fused_unwalk(akv_fused *f)
@@ -416,7 +416,7 @@ static akv_status open_contents(akv_fused *f, const akv_logger *salvage)
     if (st != AKV_OK)
         return st;
     f->index = f->header.num_keys > 0 ? f->data + f->header.index_offset : f->data;
-    if (f->section_state == AKV_FUSED_SECTION_USED) {
+    if (f->section_state == AKV_FUSED_SECTION_USED && !f->index_only) {
         open_by_section(f);
         return AKV_OK;
     }
@@ -474,6 +474,25 @@ akv_status akvi_fused_open(const char *path, const akv_fused_options *opt,
     if (st == AKV_OK)
         st = open_load(f);
     return open_finish(f, st, salvage, fused_out);
+}
+
+akv_status akvi_fused_open_index(const char *path, const akv_allocator *allocator, akv_env *env,
+                                 akv_fused **fused_out)
+{
+    akv_fused_options opt = AKV_FUSED_OPTIONS_INIT;
+    akv_fused        *f;
+    akv_status        st;
+
+    opt.verify_on_open = AKV_FUSED_CHECK_ALWAYS;
+    *fused_out         = NULL;
+    f                  = open_new(path, &opt, allocator, env);
+    if (!f)
+        return AKV_NOMEM;
+    f->index_only = true;
+    st            = env->ops->open(env, path, 0, &f->file);
+    if (st == AKV_OK)
+        st = open_load(f);
+    return open_finish(f, st, NULL, fused_out);
 }
 
 void akvi_fused_close(akv_fused *f)

@@ -39,7 +39,8 @@ struct akv_fused {
     akv_fused_section section_state;
     bool              ordered;
     bool              check_objects;
-    bool              salvaged; /* the index is damaged: what follows the damage is left out */
+    bool              index_only; /* there is no table, so no key can be looked up */
+    bool              salvaged;   /* the index is damaged: what follows the damage is left out */
     fused_header      header;
     uint32_t          entries;    /* in the index, with repeats */
     uint64_t          index_size; /* bytes of those */
@@ -60,6 +61,10 @@ struct akv_fused {
 AKVI_MUST_USE akv_status akvi_fused_open(const char *path, const akv_fused_options *opt,
                                          const akv_allocator *allocator, akv_env *env,
                                          const akv_logger *salvage, akv_fused **fused_out);
+/* For walking over all entries: all bytes are checked by the file's CRC, a hash
+ * section is left aside, and no table is made. */
+AKVI_MUST_USE akv_status akvi_fused_open_index(const char *path, const akv_allocator *allocator,
+                                               akv_env *env, akv_fused **fused_out);
 void                     akvi_fused_close(akv_fused *f);
 
 AKVI_MUST_USE akv_status akvi_fused_get(const akv_fused *f, akv_slice key, bool check,

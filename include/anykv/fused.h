@@ -378,6 +378,21 @@ AKV_API uint64_t akv_fused_writer_keys(const akv_fused_writer *writer);
 AKV_API akv_status akv_fused_build(akv_fused_writer *writer, const char *path,
                                    const akv_job_options *opt);
 
+/* Make one file of several: the sources in order, the keys of each in order.
+ * Objects with equal bytes, in whichever source, become one; a later source's
+ * key takes the place of an earlier one's, whose object stays. Objects that no
+ * key of a source leads to are left out, and so are hash sections, of which the
+ * output gets one of its own, unless AKV_FUSED_PLAIN is set: then its bytes are
+ * those that the original's merge writes. No source makes an empty file.
+ *
+ * Every source is read to its end and checked, with its CRC-32 and those of its
+ * objects, before anything is written to `output`, which may be one of them. A
+ * damaged one is AKV_CORRUPT, which names it and the offset. Sources are mapped
+ * one at a time; memory and what is spilled are as for a writer, and NULL for
+ * temp_dir means beside `output`. */
+AKV_API akv_status akv_fused_merge(const char *const *sources, size_t n, const char *output,
+                                   const akv_fused_writer_options *opt, const akv_job_options *job);
+
 /* --------------------------------------------------------------- reloading
  *
  * A reloader is a reader whose file may be replaced while it is in use: by any

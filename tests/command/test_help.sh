@@ -35,7 +35,7 @@ json "help --json is JSON" "$out"
 run help
 list=$out
 man=$(cat "$root/docs/anykv.1")
-for c in $commands "fused build" "fused info" "fused lookup" "fused watch"; do
+for c in $commands "fused build" "fused info" "fused lookup" "fused watch" "fused merge"; do
     has "help lists $c" "  $c " "$list"
 done
 while read -r c; do
