@@ -47,7 +47,7 @@
  *   24   4  groups
  *   28   4  reach: groups to look into before a key is known to be absent, 1 to
  *           256, or a file could make each look-up search all of it; random keys
- *           need 39 when they are 10,000,000
+ *           need 30 to 60 when they are 10,000,000
  *   32   4  CRC-32 of the file's bytes [40, section)
  *   36   4  CRC-32 of the section between its two descriptors
  *   40  12  0
