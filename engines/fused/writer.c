@@ -250,7 +250,9 @@ akv_status akvi_fused_add_object(akv_fused_writer *w, akv_slice object, bool ded
 
     if (!dedupe)
         return writer_append_object(w, object, id_out);
-    hash = akvi_hash(object.data, object.len, 0);
+    /* Seeded with what nobody who gives objects knows, so that they can't be made
+     * to crowd; ids don't depend on it. */
+    hash = akvi_hash(object.data, object.len, (uintptr_t)w);
     st   = writer_dedupe_grow(w);
     if (st == AKV_OK)
         st = writer_dedupe_find(w, object, hash, &slot);
