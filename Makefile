@@ -48,6 +48,10 @@ PKGS_lsm      := snappy $(call if_there,liblz4 libzstd)
 PKGS_optional := $(call if_there,libdeflate)
 PKGS          := $(sort $(PKGS_common) $(PKGS_optional) $(foreach e,$(ENGINES),$(PKGS_$(e))))
 
+# Of single programs: not part of the library.
+maxminddb  := $(if $(filter fused,$(ENGINES)),$(shell $(PKG_CONFIG) --exists libmaxminddb 2>/dev/null && echo libmaxminddb))
+geoip      := $(if $(filter fused,$(ENGINES)),$(shell $(PKG_CONFIG) --exists geoip 2>/dev/null && echo geoip))
+
 pkg_cflags := $(patsubst -I%,-isystem %,$(shell $(PKG_CONFIG) --cflags $(PKGS) 2>/dev/null))
 pkg_libs   := $(shell $(PKG_CONFIG) --libs $(PKGS) 2>/dev/null)
 
@@ -75,7 +79,7 @@ conf_src   := $(filter-out $(S)/tests/conformance/run_%.c,$(wildcard $(S)/tests/
 absent_engines := $(filter-out $(ENGINES),$(known_engines))
 with_engines = $(filter-out $(foreach e,$(absent_engines),%_$(e).c $(foreach f,$(1),$(if $(findstring _$(e)_,$(notdir $(f))),$(f)))),$(1))
 # Those that use several engines say so here.
-multi_engine := $(if $(filter-out $(ENGINES),fused memory),%/run_compare.c %/two_engines.c %/oui_lookup.c %/kill_build.c)
+multi_engine := $(if $(filter-out $(ENGINES),fused memory),%/run_compare.c %/two_engines.c %/oui_lookup.c %/kill_build.c %/run_compare_lsm.c)
 unit_src    := $(filter-out $(multi_engine),$(call with_engines,$(wildcard $(S)/tests/unit/test_*.c)))
 conf_run    := $(filter-out $(multi_engine),$(call with_engines,$(wildcard $(S)/tests/conformance/run_*.c)))
 crash_src   := $(filter-out $(multi_engine),$(call with_engines,$(wildcard $(S)/tests/crash/*.c)))
@@ -96,7 +100,7 @@ pc_files    := $(OUT)/anykv.pc $(foreach e,$(ENGINES),$(OUT)/anykv-$(e).pc)
 
 # -------------------------------------------------------------------- targets
 
-.PHONY: all help check check-programs check-emulated demo bench install uninstall lint format fuzz clean deps-build deps-check deps-bench
+.PHONY: all help check check-programs check-emulated interop demo bench install uninstall lint format fuzz clean deps-build deps-check deps-bench
 .DELETE_ON_ERROR:
 .SECONDARY:
 .SUFFIXES:
@@ -115,6 +119,7 @@ help:
 ## make demo       the main job on real data: IEEE's OUI registry in one file
 ## make check      build and run every test
 ## make check-emulated ARCH=s390x   the programs among the tests, big-endian; or ARCH=arm64
+## make interop    the original FuseDB package and this library read each other's files
 ## make bench      workloads against peers: a table, JSON and a chart in build/bench/
 ## make install    DESTDIR, PREFIX, LIBDIR
 ## make lint       format, clang-tidy, scripts, manual pages
@@ -182,9 +187,17 @@ $(conflib): $(call obj,$(conf_src))
 	$(call say,AR,$@)
 	$(Q)$(AR) rcs $@ $^
 
+# The command reads MaxMind databases where their library is.
+$(eval $(call stamp,$(OUT)/maxminddb.stamp,$(maxminddb)))
+$(OUT)/obj/tools/source_mmdb.o: $(OUT)/maxminddb.stamp
+ifneq ($(maxminddb),)
+$(OUT)/obj/tools/source_mmdb.o: ALL_CFLAGS += -DHAVE_LIBMAXMINDDB=1
+$(OUT)/anykv: TOOL_LIBS := $(shell $(PKG_CONFIG) --libs libmaxminddb)
+endif
+
 $(OUT)/anykv: $(call obj,$(tool_src)) $(static)
 	$(call say,LINK,$@)
-	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
+	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ $(TOOL_LIBS) $(LIBS)
 
 # ---------------------------------------------------------- pkg-config files
 
@@ -239,7 +252,22 @@ $(OUT)/examples/%: $(OUT)/obj/examples/%.o $(conflib) $(static)
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
 
-build-tests: build-all $(filter-out %.sh,$(tests)) $(example_prog)
+# An example that reads the tables of libGeoIP, where that is.
+$(eval $(call stamp,$(OUT)/geoip.stamp,$(geoip)))
+$(OUT)/obj/examples/ip_country.o: $(OUT)/geoip.stamp
+ifneq ($(geoip),)
+$(OUT)/obj/examples/ip_country.o: ALL_CFLAGS += -DHAVE_GEOIP=1
+$(OUT)/examples/ip_country: LIBS += $(shell $(PKG_CONFIG) --libs geoip)
+endif
+
+# What makes MaxMind databases for a test, and compares with their library.
+mmdb_prog := $(if $(maxminddb),$(OUT)/tests/command/mmdb)
+$(OUT)/tests/command/mmdb: $(OUT)/obj/tests/command/mmdb.o $(OUT)/obj/bench/mmdb_write.o $(static)
+	@mkdir -p $(@D)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ $(shell $(PKG_CONFIG) --libs libmaxminddb) $(LIBS)
+
+build-tests: build-all $(filter-out %.sh,$(tests)) $(example_prog) $(mmdb_prog)
 
 # tests/tap runs one test and makes its output fit for prove.
 run_tests = ANYKV_ROOT=$(abspath $(S)) ANYKV_BUILD=$(abspath $(OUT)) ANYKV=$(abspath $(OUT)/anykv) \
@@ -258,6 +286,13 @@ check-programs: $(unit_prog) $(conf_prog) $(replay_prog)
 check-emulated:
 	$(S)/tests/emulated $(ARCH)
 
+# The original package, in an environment of its own, and our files in turn.
+interop: deps-interop
+	@$(MAKE) --no-print-directory -f $(S)/Makefile build-all
+	@$(S)/tests/interop/install $(BUILD)/interop/venv
+	@ANYKV_PYTHON=$(abspath $(BUILD))/interop/venv/bin/python; export ANYKV_PYTHON; \
+	    $(run_tests) $(wildcard $(S)/tests/interop/*.py)
+
 demo: deps-demo
 	@$(MAKE) --no-print-directory -f $(S)/Makefile build-all $(OUT)/examples/oui_lookup
 	@$(OUT)/examples/oui_lookup
@@ -267,7 +302,7 @@ demo: deps-demo
 bench_src  := $(wildcard $(S)/bench/*.c)
 build-bench: build-all $(OUT)/bench/bench $(OUT)/bench/interface_cost $(OUT)/bench/interface_cost_shared
 
-bench_peers := lmdb sqlite3 libcdb
+bench_peers := lmdb sqlite3 libcdb geoip libmaxminddb
 bench_libs  := $(shell $(PKG_CONFIG) --libs $(bench_peers) 2>/dev/null)
 $(OUT)/bench/interface_cost: $(OUT)/obj/bench/interface_cost.o $(static)
 	@mkdir -p $(@D)
@@ -318,7 +353,7 @@ lint: deps-lint
 	@cd $(S) && clang-format --dry-run --Werror $(c_files)
 	@cd $(S) && printf '%s\n' $(filter %.c,$(c_files)) | xargs -P $(JOBS) -n 1 sh -c \
 	    'clang-tidy --quiet --warnings-as-errors="*" "$$@" -- -std=c17 -D_GNU_SOURCE -Iinclude -I. $(pkg_cflags) $(def_flags) $(codec_defs) 2>/dev/null || exit 255' tidy
-	@cd $(S) && shellcheck -x -e SC2317 .ci/run .ci/deps tests/tap tests/layers tests/emulated tests/fuzz/run bench/run $(wildcard $(S)/tests/command/*.sh $(S)/tests/package/*.sh)
+	@cd $(S) && shellcheck -x -e SC2317 .ci/run .ci/deps tests/tap tests/layers tests/emulated tests/fuzz/run tests/interop/install bench/run $(wildcard $(S)/tests/command/*.sh $(S)/tests/package/*.sh)
 	@cd $(S) && mandoc -Tlint -W warning $(patsubst $(S)/%,%,$(wildcard $(S)/docs/*.[13]))
 	@cd $(S) && sh tests/layers
 	@echo "lint: clean"
@@ -358,14 +393,17 @@ pkgs_all := $(PKGS_common) $(foreach e,$(ENGINES),$(PKGS_$(e)))
 deps-build:
 	@$(S)/.ci/deps cc $(pkgs_all)
 deps-check:
-	@$(S)/.ci/deps cc cxx prove cmocka $(if $(multi_engine),,ieee-data) $(pkgs_all)
-.PHONY: deps-demo deps-lint deps-fuzz
+	@$(S)/.ci/deps cc cxx prove cmocka $(if $(multi_engine),,ieee-data) \
+	    $(if $(filter fused,$(ENGINES)),geoip geoip-database libmaxminddb) $(pkgs_all)
+.PHONY: deps-demo deps-interop deps-lint deps-fuzz
 deps-demo:
 	@$(S)/.ci/deps cc ieee-data $(pkgs_all)
 deps-bench:
-	@$(S)/.ci/deps cc $(pkgs_all) libdeflate $(bench_peers)
+	@$(S)/.ci/deps cc $(pkgs_all) libdeflate geoip-database $(bench_peers)
+deps-interop:
+	@$(S)/.ci/deps cc prove python3-venv $(pkgs_all)
 deps-lint:
-	@$(S)/.ci/deps clang-format clang-tidy shellcheck mandoc $(pkgs_all)
+	@$(S)/.ci/deps clang-format clang-tidy shellcheck mandoc $(bench_peers) $(pkgs_all)
 deps-fuzz:
 	@$(S)/.ci/deps clang fuzzer $(pkgs_all)
 

@@ -31,6 +31,8 @@ typedef struct bench_data {
     bench_bytes *objects;
     uint32_t    *object_of;
     uint32_t    *order;
+    bench_bytes *prefixes; /* of some 100 to 1,000 keys each, of a million */
+    size_t       prefixes_n;
     uint8_t     *pool; /* the bytes themselves */
 } bench_data;
 
@@ -62,13 +64,17 @@ typedef struct bench_peer {
     int (*finish_puts)(void *store);
     /* The value is valid until the next call. */
     int (*get)(void *store, bench_bytes key, bench_bytes *value_out);
+    int (*exists)(void *store, bench_bytes key); /* looks at no value */
     /* Adds the touched bytes of n values; 64 keys at most. */
     int (*get_many)(void *store, const bench_bytes *keys, size_t n, uint64_t *sum_io);
     /* Every entry in order; adds keys and values touched. */
     int (*scan)(void *store, uint64_t *entries_out, uint64_t *sum_io);
+    /* The same for those that begin with `prefix`. */
+    int (*prefix)(void *store, bench_bytes prefix, uint64_t *entries_out, uint64_t *sum_io);
+    bool threads; /* one open store serves several threads */
 } bench_peer;
 
-extern const bench_peer bench_fused_native, bench_fused_shared, bench_memory;
+extern const bench_peer bench_fused_native, bench_fused_shared, bench_fused_plain, bench_memory;
 extern const bench_peer bench_lmdb_inline, bench_lmdb_shared, bench_lmdb_writer;
 extern const bench_peer bench_sqlite, bench_cdb_inline, bench_cdb_shared;
 
@@ -85,6 +91,8 @@ typedef struct bench_figure {
     double      bytes;          /* on disk, where the workload is a size */
 } bench_figure;
 
+/* Time that has passed or, with --cpu, that this process has had a processor:
+ * for a machine that does other things as well. */
 uint64_t bench_now_ns(void);
 uint64_t bench_folder_bytes(const char *folder);
 void     bench_remove_folder(const char *folder);
@@ -95,14 +103,29 @@ typedef struct bench_options {
     unsigned    rounds;
     const char *folder; /* scratch */
     const char *suite;  /* NULL: all */
+    const char *fusedb; /* command that measures FuseDB's package; NULL: none */
+    bool        cpu;    /* figures in processor time */
+    size_t      open_n; /* keys of the largest file opened; 0: leave it out */
 } bench_options;
 
 /* Suites add their figures here. */
 void bench_add(bench_figure figure);
 void bench_suite_lookup(const bench_options *opt);
 void bench_suite_memory(const bench_options *opt);
+void bench_suite_addresses(const bench_options *opt);
+/* What only a fused file has: its opening at several sizes, its checks. */
+void bench_suite_fused(const bench_options *opt);
+/* FuseDB's own package over the same data, as figures of the peer "FuseDB, in
+ * Python"; how many, at most `cap`. None when there is no such Python. */
+size_t bench_fusedb(const bench_options *opt, const bench_data *data, bench_figure *figures_out,
+                    size_t cap);
 
-/* Table to stdout; JSON and an SVG chart to the paths, when given. */
-void bench_report(const bench_options *opt, const char *json_path, const char *svg_path);
+/* Where the report goes besides stdout; NULL: not there. */
+typedef struct bench_report_paths {
+    const char *json, *svg;
+    const char *markdown; /* a table a suite, workloads by stores */
+} bench_report_paths;
+
+void bench_report(const bench_options *opt, const bench_report_paths *to);
 
 #endif

@@ -70,6 +70,14 @@ static size_t data_lookup_key(char *to, uint64_t v, char tag)
     return (size_t)n > 31 ? 31 : (size_t)n;
 }
 
+/* The first part of a key, so long that some hundred of a million share it. */
+static bench_bytes data_prefix(bench_bytes key)
+{
+    size_t len = key.data[0] == '2' ? 12 : key.data[0] == 'h' ? 9 : 4;
+
+    return (bench_bytes){key.data, len};
+}
+
 bench_data *bench_data_lookup(size_t n, size_t objects_n)
 {
     bench_data *d     = data_new(n, objects_n, n * 2 * 64 + objects_n * 192);
@@ -96,6 +104,10 @@ bench_data *bench_data_lookup(size_t n, size_t objects_n)
     }
     for (size_t i = 0; i < n; i++)
         d->object_of[i] = (uint32_t)(data_random(&state) % objects_n);
+    d->prefixes_n = n / 256 + 1;
+    d->prefixes   = data_alloc(d->prefixes_n, sizeof *d->prefixes);
+    for (size_t i = 0; i < d->prefixes_n; i++)
+        d->prefixes[i] = data_prefix(d->keys[d->order[i]]);
     return d;
 }
 
@@ -129,6 +141,7 @@ void bench_data_free(bench_data *d)
     free(d->objects);
     free(d->object_of);
     free(d->order);
+    free(d->prefixes);
     free(d->pool);
     free(d);
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * main.c: runs the suites: bench [--suite NAME] [--n KEYS] [--objects N]
- * [--value-len BYTES] [--rounds N] [--json FILE] [--svg FILE]
+ * [--value-len BYTES] [--rounds N] [--open-n KEYS] [--cpu] [--fusedb COMMAND]
+ * [--json FILE] [--svg FILE] [--markdown FILE]
  */
 #include "bench/bench.h"
 
@@ -19,11 +20,13 @@ void bench_die(const char *what, const char *why)
     exit(1);
 }
 
+static clockid_t main_clock = CLOCK_MONOTONIC;
+
 uint64_t bench_now_ns(void)
 {
     struct timespec t;
 
-    clock_gettime(CLOCK_MONOTONIC, &t);
+    clock_gettime(main_clock, &t);
     return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
 }
 
@@ -87,8 +90,9 @@ double bench_median(double *values, size_t n)
 }
 
 static const char main_usage[] =
-    "usage: bench [--suite lookup|memory] [--n KEYS] [--objects N] [--value-len BYTES]\n"
-    "             [--rounds N] [--json FILE] [--svg FILE]\n";
+    "usage: bench [--suite lookup|fused|memory|addresses] [--n KEYS] [--objects N]\n"
+    "             [--value-len BYTES] [--rounds N] [--open-n KEYS] [--cpu] [--fusedb COMMAND]\n"
+    "             [--json FILE] [--svg FILE] [--markdown FILE]\n";
 
 int main(int argc, char **argv)
 {
@@ -96,11 +100,15 @@ int main(int argc, char **argv)
         {"suite", required_argument, NULL, 's'},   {"n", required_argument, NULL, 'n'},
         {"objects", required_argument, NULL, 'o'}, {"value-len", required_argument, NULL, 'v'},
         {"rounds", required_argument, NULL, 'r'},  {"json", required_argument, NULL, 'j'},
-        {"svg", required_argument, NULL, 'g'},     {NULL, 0, NULL, 0}};
-    bench_options opt  = {.n = 1000000, .objects_n = 50000, .value_len = 100, .rounds = 5};
-    const char   *json = NULL, *svg = NULL, *tmp = getenv("TMPDIR");
-    char          folder[4096];
-    int           c;
+        {"svg", required_argument, NULL, 'g'},     {"markdown", required_argument, NULL, 'm'},
+        {"open-n", required_argument, NULL, 'O'},  {"cpu", no_argument, NULL, 'c'},
+        {"fusedb", required_argument, NULL, 'f'},  {NULL, 0, NULL, 0}};
+    bench_options opt = {
+        .n = 1000000, .objects_n = 50000, .value_len = 100, .rounds = 5, .open_n = 10000000};
+    bench_report_paths to  = {NULL, NULL, NULL};
+    const char        *tmp = getenv("TMPDIR");
+    char               folder[4096];
+    int                c;
 
     while ((c = getopt_long(argc, argv, "", longs, NULL)) != -1) {
         switch (c) {
@@ -109,8 +117,12 @@ int main(int argc, char **argv)
         case 'o': opt.objects_n = strtoul(optarg, NULL, 10); break;
         case 'v': opt.value_len = strtoul(optarg, NULL, 10); break;
         case 'r': opt.rounds = (unsigned)strtoul(optarg, NULL, 10); break;
-        case 'j': json = optarg; break;
-        case 'g': svg = optarg; break;
+        case 'O': opt.open_n = strtoul(optarg, NULL, 10); break;
+        case 'c': opt.cpu = true; break;
+        case 'f': opt.fusedb = optarg; break;
+        case 'j': to.json = optarg; break;
+        case 'g': to.svg = optarg; break;
+        case 'm': to.markdown = optarg; break;
         default: fputs(main_usage, stderr); return 2;
         }
     }
@@ -118,15 +130,21 @@ int main(int argc, char **argv)
         fputs(main_usage, stderr);
         return 2;
     }
+    if (opt.cpu)
+        main_clock = CLOCK_PROCESS_CPUTIME_ID;
     snprintf(folder, sizeof folder, "%s/anykv-bench-XXXXXX", tmp ? tmp : "/tmp");
     if (!mkdtemp(folder))
         bench_die(folder, "can't make the folder");
     opt.folder = folder;
     if (!opt.suite || strcmp(opt.suite, "lookup") == 0)
         bench_suite_lookup(&opt);
+    if (!opt.suite || strcmp(opt.suite, "fused") == 0)
+        bench_suite_fused(&opt);
     if (!opt.suite || strcmp(opt.suite, "memory") == 0)
         bench_suite_memory(&opt);
+    if (!opt.suite || strcmp(opt.suite, "addresses") == 0)
+        bench_suite_addresses(&opt);
     rmdir(folder);
-    bench_report(&opt, json, svg);
+    bench_report(&opt, &to);
     return 0;
 }

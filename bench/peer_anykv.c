@@ -32,12 +32,14 @@ static akv_slice anykv_slice(bench_bytes b)
 
 /* ------------------------------------------------------------ fused, native */
 
-static int fused_build(const char *folder, const bench_data *data)
+static int fused_build_as(const char *folder, const bench_data *data, uint32_t flags)
 {
-    akv_fused_writer *w;
-    uint32_t          id;
+    akv_fused_writer_options opt = AKV_FUSED_WRITER_OPTIONS_INIT;
+    akv_fused_writer        *w;
+    uint32_t                 id;
 
-    anykv_check(akv_fused_writer_new(NULL, &w), "writer");
+    opt.flags = flags;
+    anykv_check(akv_fused_writer_new(&opt, &w), "writer");
     for (size_t i = 0; i < data->objects_n; i++)
         anykv_check(akv_fused_add_object(w, anykv_slice(data->objects[i]), &id), "add_object");
     for (size_t i = 0; i < data->n; i++)
@@ -46,6 +48,16 @@ static int fused_build(const char *folder, const bench_data *data)
     anykv_check(akv_fused_build(w, anykv_path(folder), NULL), "build");
     akv_fused_writer_free(w);
     return 0;
+}
+
+static int fused_build(const char *folder, const bench_data *data)
+{
+    return fused_build_as(folder, data, 0);
+}
+
+static int fused_build_plain(const char *folder, const bench_data *data)
+{
+    return fused_build_as(folder, data, AKV_FUSED_PLAIN);
 }
 
 static int fused_open(const char *folder, void **store_out)
@@ -85,18 +97,28 @@ static int fused_get_many(void *store, const bench_bytes *keys, size_t n, uint64
     return 0;
 }
 
-static int fused_scan(void *store, uint64_t *entries_out, uint64_t *sum_io)
+static int fused_exists(void *store, bench_bytes key)
+{
+    return anykv_check(akv_fused_exists(store, anykv_slice(key)), "exists");
+}
+
+static int fused_prefix(void *store, bench_bytes prefix, uint64_t *entries_out, uint64_t *sum_io)
 {
     akv_fused_cursor c;
     akv_status       rc;
 
     *entries_out = 0;
-    anykv_check(akv_fused_cursor_all(store, &c), "cursor");
+    anykv_check(akv_fused_cursor_prefix(store, anykv_slice(prefix), &c), "cursor");
     while ((rc = akv_fused_cursor_next(&c)) == AKV_OK) {
         *sum_io += bench_touch(c.key.data, c.key.len) + bench_touch(c.object.data, c.object.len);
         ++*entries_out;
     }
     return rc == AKV_END ? 0 : anykv_check(rc, "scan");
+}
+
+static int fused_scan(void *store, uint64_t *entries_out, uint64_t *sum_io)
+{
+    return fused_prefix(store, (bench_bytes){NULL, 0}, entries_out, sum_io);
 }
 
 const bench_peer bench_fused_native = {
@@ -106,8 +128,19 @@ const bench_peer bench_fused_native = {
     .open     = fused_open,
     .close    = fused_close,
     .get      = fused_get,
+    .exists   = fused_exists,
     .get_many = fused_get_many,
     .scan     = fused_scan,
+    .prefix   = fused_prefix,
+    .threads  = true,
+};
+
+const bench_peer bench_fused_plain = {
+    .name  = "anykv fused, plain",
+    .what  = "a file as FuseDB writes it, without a hash section",
+    .build = fused_build_plain,
+    .open  = fused_open,
+    .close = fused_close,
 };
 
 /* ---------------------------------------------------- the shared interface */
@@ -182,13 +215,20 @@ static int shared_get_many(void *store, const bench_bytes *keys, size_t n, uint6
     return 0;
 }
 
-static int shared_scan(void *store, uint64_t *entries_out, uint64_t *sum_io)
+static int shared_exists(void *store, bench_bytes key)
 {
-    akv_iter  *it;
-    akv_status rc;
+    return anykv_check(akv_exists(store, anykv_slice(key), NULL), "exists");
+}
+
+static int shared_prefix(void *store, bench_bytes prefix, uint64_t *entries_out, uint64_t *sum_io)
+{
+    akv_scan_options opt = AKV_SCAN_OPTIONS_INIT;
+    akv_iter        *it;
+    akv_status       rc;
 
     *entries_out = 0;
-    anykv_check(akv_scan(store, NULL, &it), "scan");
+    opt.prefix   = anykv_slice(prefix);
+    anykv_check(akv_scan(store, &opt, &it), "scan");
     while ((rc = akv_iter_next(it)) == AKV_OK) {
         akv_slice key = akv_iter_key(it), value = akv_iter_value(it);
 
@@ -199,6 +239,11 @@ static int shared_scan(void *store, uint64_t *entries_out, uint64_t *sum_io)
     return rc == AKV_END ? 0 : anykv_check(rc, "scan");
 }
 
+static int shared_scan(void *store, uint64_t *entries_out, uint64_t *sum_io)
+{
+    return shared_prefix(store, (bench_bytes){NULL, 0}, entries_out, sum_io);
+}
+
 const bench_peer bench_fused_shared = {
     .name     = "anykv fused, shared",
     .what     = "the same file through akv_get",
@@ -206,8 +251,11 @@ const bench_peer bench_fused_shared = {
     .open     = shared_open,
     .close    = shared_close,
     .get      = shared_get,
+    .exists   = shared_exists,
     .get_many = shared_get_many,
     .scan     = shared_scan,
+    .prefix   = shared_prefix,
+    .threads  = true,
 };
 
 static int memory_create(const char *folder, void **store_out)

@@ -150,25 +150,33 @@ static int lmdb_get(void *store, bench_bytes key, bench_bytes *value_out)
     return 0;
 }
 
-static int lmdb_scan(void *store, uint64_t *entries_out, uint64_t *sum_io)
+static int lmdb_prefix(void *store, bench_bytes prefix, uint64_t *entries_out, uint64_t *sum_io)
 {
     lmdb_store *s = store;
     MDB_cursor *c;
-    MDB_val     k, v;
+    MDB_val     k = lmdb_val(prefix), v;
     int         rc;
 
     *entries_out = 0;
     lmdb_check(mdb_cursor_open(s->txn, s->keys, &c), "mdb_cursor_open");
-    while ((rc = mdb_cursor_get(c, &k, &v, MDB_NEXT)) == 0) {
+    rc = mdb_cursor_get(c, &k, &v, prefix.len > 0 ? MDB_SET_RANGE : MDB_FIRST);
+    while (rc == 0 && k.mv_size >= prefix.len &&
+           (prefix.len == 0 || memcmp(k.mv_data, prefix.data, prefix.len) == 0)) {
         if (s->shared)
             lmdb_check(lmdb_object(s, &v), "mdb_get");
         *sum_io += bench_touch(k.mv_data, k.mv_size) + bench_touch(v.mv_data, v.mv_size);
         ++*entries_out;
+        rc = mdb_cursor_get(c, &k, &v, MDB_NEXT);
     }
     mdb_cursor_close(c);
     if (rc != MDB_NOTFOUND)
         lmdb_check(rc, "mdb_cursor_get");
     return 0;
+}
+
+static int lmdb_scan(void *store, uint64_t *entries_out, uint64_t *sum_io)
+{
+    return lmdb_prefix(store, (bench_bytes){NULL, 0}, entries_out, sum_io);
 }
 
 static int lmdb_create(const char *folder, void **store_out)
@@ -204,23 +212,25 @@ static int lmdb_finish(void *store)
 }
 
 const bench_peer bench_lmdb_inline = {
-    .name  = "LMDB, inline",
-    .what  = "the object with every key; one read transaction",
-    .build = lmdb_build_inline,
-    .open  = lmdb_open_inline,
-    .close = lmdb_close,
-    .get   = lmdb_get,
-    .scan  = lmdb_scan,
+    .name   = "LMDB, inline",
+    .what   = "the object with every key; one read transaction",
+    .build  = lmdb_build_inline,
+    .open   = lmdb_open_inline,
+    .close  = lmdb_close,
+    .get    = lmdb_get,
+    .scan   = lmdb_scan,
+    .prefix = lmdb_prefix,
 };
 
 const bench_peer bench_lmdb_shared = {
-    .name  = "LMDB, objects once",
-    .what  = "key to id, id to object in a second table",
-    .build = lmdb_build_shared,
-    .open  = lmdb_open_shared,
-    .close = lmdb_close,
-    .get   = lmdb_get,
-    .scan  = lmdb_scan,
+    .name   = "LMDB, objects once",
+    .what   = "key to id, id to object in a second table",
+    .build  = lmdb_build_shared,
+    .open   = lmdb_open_shared,
+    .close  = lmdb_close,
+    .get    = lmdb_get,
+    .scan   = lmdb_scan,
+    .prefix = lmdb_prefix,
 };
 
 const bench_peer bench_lmdb_writer = {

@@ -29,14 +29,6 @@ static const bench_figure *report_base(const bench_figure *f)
     return f;
 }
 
-/* How many times the first peer's cost this peer's is. */
-static double report_ratio(const bench_figure *f)
-{
-    const bench_figure *base = report_base(f);
-
-    return f->bytes > 0 ? f->bytes / base->bytes : f->ns / base->ns;
-}
-
 static const char *report_time(char *to, size_t cap, double ns)
 {
     if (ns < 1e4)
@@ -48,16 +40,33 @@ static const char *report_time(char *to, size_t cap, double ns)
     return to;
 }
 
+/* What an operation costs: its time or its bytes. */
+static const char *report_each(char *to, size_t cap, const bench_figure *f)
+{
+    if (f->bytes == 0)
+        return report_time(to, cap, f->ns);
+    if (f->bytes < 1e5)
+        snprintf(to, cap, "%.*f B", f->bytes < 100 ? 1 : 0, f->bytes);
+    else
+        snprintf(to, cap, "%.1f MB", f->bytes / 1e6);
+    return to;
+}
+
+/* How many times the first peer's cost this peer's is. */
+static double report_ratio(const bench_figure *f)
+{
+    const bench_figure *base = report_base(f);
+
+    return f->bytes > 0 ? f->bytes / base->bytes : f->ns / base->ns;
+}
+
 static void report_row(const bench_figure *f)
 {
     char each[32], p50[32] = "", p99[32] = "", rate[32] = "";
 
-    if (f->bytes > 0) {
-        snprintf(each, sizeof each, "%.1f MB", f->bytes / 1e6);
-    } else {
-        report_time(each, sizeof each, f->ns);
+    report_each(each, sizeof each, f);
+    if (f->bytes == 0)
         snprintf(rate, sizeof rate, "%.0f", f->per_s);
-    }
     if (f->p50_ns > 0) {
         report_time(p50, sizeof p50, f->p50_ns);
         report_time(p99, sizeof p99, f->p99_ns);
@@ -119,6 +128,85 @@ static void report_json(const bench_options *opt, const char *path)
     fclose(out);
 }
 
+/* ---------------------------------------------------------------- markdown
+ *
+ * A table a suite: a row a workload, a column a store; in brackets how many
+ * times the first store's cost. */
+
+#define MARKDOWN_STORES_MAX 16u
+
+/* The stores of a suite, in the order in which they come first. */
+static size_t markdown_stores(const char *suite, const char *stores_out[MARKDOWN_STORES_MAX])
+{
+    size_t n = 0, s;
+
+    for (size_t i = 0; i < report_n; i++) {
+        if (strcmp(report_figures[i].suite, suite) != 0)
+            continue;
+        for (s = 0; s < n && strcmp(stores_out[s], report_figures[i].peer) != 0; s++)
+            ;
+        if (s == n && n < MARKDOWN_STORES_MAX)
+            stores_out[n++] = report_figures[i].peer;
+    }
+    return n;
+}
+
+static const bench_figure *markdown_find(const bench_figure *like, const char *store)
+{
+    for (size_t i = 0; i < report_n; i++)
+        if (strcmp(report_figures[i].suite, like->suite) == 0 &&
+            strcmp(report_figures[i].workload, like->workload) == 0 &&
+            strcmp(report_figures[i].peer, store) == 0)
+            return &report_figures[i];
+    return NULL;
+}
+
+static void markdown_row(FILE *out, const bench_figure *base, const char *const *stores, size_t n)
+{
+    char each[32];
+
+    fprintf(out, "| %s |", base->workload);
+    for (size_t s = 0; s < n; s++) {
+        const bench_figure *f = markdown_find(base, stores[s]);
+
+        if (!f)
+            fprintf(out, " - |");
+        else if (f == base)
+            fprintf(out, " %s |", report_each(each, sizeof each, f));
+        else
+            fprintf(out, " %s (%.2f) |", report_each(each, sizeof each, f), report_ratio(f));
+    }
+    fprintf(out, "\n");
+}
+
+static void report_markdown(const char *path)
+{
+    FILE       *out   = fopen(path, "w");
+    const char *suite = "", *stores[MARKDOWN_STORES_MAX];
+    size_t      n     = 0;
+
+    if (!out)
+        bench_die(path, "can't write");
+    for (size_t i = 0; i < report_n; i++) {
+        const bench_figure *f = &report_figures[i];
+
+        if (strcmp(suite, f->suite) != 0) {
+            n = markdown_stores(f->suite, stores);
+            fprintf(out, "%s| %s |", *suite ? "\n" : "", f->suite);
+            for (size_t s = 0; s < n; s++)
+                fprintf(out, " %s |", stores[s]);
+            fprintf(out, "\n|---|");
+            for (size_t s = 0; s < n; s++)
+                fprintf(out, "--:|");
+            fprintf(out, "\n");
+        }
+        suite = f->suite;
+        if (report_base(f) == f)
+            markdown_row(out, f, stores, n);
+    }
+    fclose(out);
+}
+
 /* ------------------------------------------------------------------- chart
  *
  * A bar a figure: how many times our cost a store's is, cut at 20, grouped by
@@ -142,10 +230,7 @@ static int chart_bar(FILE *out, const bench_figure *f, int y)
     bool   ours = strncmp(f->peer, "anykv", 5) == 0;
     char   each[32];
 
-    if (f->bytes > 0)
-        snprintf(each, sizeof each, "%.1f MB", f->bytes / 1e6);
-    else
-        report_time(each, sizeof each, f->ns);
+    report_each(each, sizeof each, f);
     fprintf(out, "<text x=\"%d\" y=\"%d\" text-anchor=\"end\">%s</text>", CHART_LEFT - 8, y + 11,
             f->peer);
     fprintf(out, "<rect x=\"%d\" y=\"%d\" width=\"%.1f\" height=\"%d\" fill=\"%s\"/>", CHART_LEFT,
@@ -186,11 +271,13 @@ static void report_svg(const char *path)
     fclose(out);
 }
 
-void bench_report(const bench_options *opt, const char *json_path, const char *svg_path)
+void bench_report(const bench_options *opt, const bench_report_paths *to)
 {
     report_table(opt);
-    if (json_path)
-        report_json(opt, json_path);
-    if (svg_path)
-        report_svg(svg_path);
+    if (to->json)
+        report_json(opt, to->json);
+    if (to->svg)
+        report_svg(to->svg);
+    if (to->markdown)
+        report_markdown(to->markdown);
 }

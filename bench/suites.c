@@ -3,7 +3,8 @@
  * suites.c: the workloads.
  *
  * lookup   build a file, open it, random get of present and of missing keys,
- *          get_many by 64, a scan of everything: fused and its peers.
+ *          by one thread and by two, exists, get_many by 64, scans of the keys
+ *          that begin with a prefix and of everything: fused and its peers.
  * memory   fillrandom, readrandom, readmissing, readseq: the engine `memory`.
  *
  * Every peer of a suite runs a workload before the next workload begins, round
@@ -12,6 +13,7 @@
  */
 #include "bench/bench.h"
 
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -19,6 +21,8 @@
 #define SUITES_PEERS_MAX  8
 #define SUITES_ROUNDS_MAX 31
 #define SUITES_BATCH      64
+#define SUITES_THREADS    2
+#define SUITES_FUSEDB_MAX 8
 
 typedef struct suites_run {
     const bench_options *opt;
@@ -139,6 +143,69 @@ static void suites_scan(suites_run *run, uint64_t *ops_out)
     suites_sink += sum;
 }
 
+static void suites_exists(suites_run *run, uint64_t *ops_out)
+{
+    for (size_t i = 0; i < run->data->n; i++)
+        if (run->peer->exists(run->store, run->data->keys[run->data->order[i]]) != 0)
+            bench_die(run->peer->name, "a key that was stored does not exist");
+    *ops_out = run->data->n;
+}
+
+static void suites_prefix(suites_run *run, uint64_t *ops_out)
+{
+    uint64_t sum = 0, entries = 0, all = 0;
+
+    for (size_t i = 0; i < run->data->prefixes_n; i++) {
+        run->peer->prefix(run->store, run->data->prefixes[i], &entries, &sum);
+        if (entries == 0)
+            bench_die(run->peer->name, "a prefix of a stored key finds nothing");
+        all += entries;
+    }
+    suites_sink += sum;
+    *ops_out = all;
+}
+
+/* Each of the threads gets a part of the keys of its own. */
+typedef struct suites_part {
+    suites_run *run;
+    pthread_t   thread;
+    size_t      from, to;
+    uint64_t    sum;
+} suites_part;
+
+static void *suites_get_part(void *arg)
+{
+    suites_part      *part = arg;
+    const bench_data *d    = part->run->data;
+
+    for (size_t i = part->from; i < part->to; i++) {
+        bench_bytes value;
+
+        if (part->run->peer->get(part->run->store, d->keys[d->order[i]], &value) != 0)
+            bench_die(part->run->peer->name, "a key that was stored is missing");
+        part->sum += bench_touch(value.data, value.len);
+    }
+    return NULL;
+}
+
+static void suites_get_threads(suites_run *run, uint64_t *ops_out)
+{
+    suites_part parts[SUITES_THREADS];
+
+    for (size_t i = 0; i < SUITES_THREADS; i++) {
+        parts[i] = (suites_part){.run  = run,
+                                 .from = run->data->n * i / SUITES_THREADS,
+                                 .to   = run->data->n * (i + 1) / SUITES_THREADS};
+        if (pthread_create(&parts[i].thread, NULL, suites_get_part, &parts[i]) != 0)
+            bench_die(run->peer->name, "can't start a thread");
+    }
+    for (size_t i = 0; i < SUITES_THREADS; i++) {
+        pthread_join(parts[i].thread, NULL);
+        suites_sink += parts[i].sum;
+    }
+    *ops_out = run->data->n;
+}
+
 static void suites_build(suites_run *run, uint64_t *ops_out)
 {
     bench_remove_folder(run->folder);
@@ -182,10 +249,24 @@ typedef struct suites_step {
     const char      *latency; /* "keys", "missing" or NULL */
 } suites_step;
 
-static bool suites_can(const bench_peer *p, const suites_step *step)
+/* What FuseDB's own package measured of itself. */
+static bench_figure suites_fusedb[SUITES_FUSEDB_MAX];
+static size_t       suites_fusedb_n;
+
+static bool suites_can(const suites_run *run, const suites_step *step)
 {
+    const bench_peer *p = run->peer;
+
+    if (step->run == suites_get || step->run == suites_miss)
+        return p->get != NULL;
+    if (step->run == suites_get_threads)
+        return p->threads && !run->opt->cpu;
     if (step->run == suites_get_many)
         return p->get_many != NULL;
+    if (step->run == suites_exists)
+        return p->exists != NULL;
+    if (step->run == suites_prefix)
+        return p->prefix != NULL;
     if (step->run == suites_scan)
         return p->scan != NULL;
     return true;
@@ -200,7 +281,7 @@ static void suites_step_run(suites_run *runs, size_t peers_n, const suites_step 
         for (size_t p = 0; p < peers_n; p++) {
             uint64_t ops = 0, t;
 
-            if (!suites_can(runs[p].peer, step))
+            if (!suites_can(&runs[p], step))
                 continue;
             t = bench_now_ns();
             step->run(&runs[p], &ops);
@@ -211,7 +292,7 @@ static void suites_step_run(suites_run *runs, size_t peers_n, const suites_step 
         bench_figure f = {
             .suite = runs[p].suite, .workload = step->name, .peer = runs[p].peer->name};
 
-        if (!suites_can(runs[p].peer, step))
+        if (!suites_can(&runs[p], step))
             continue;
         if (step->latency) {
             suites_latency(&runs[p], strcmp(step->latency, "keys") == 0 ? runs[p].data->keys
@@ -223,6 +304,10 @@ static void suites_step_run(suites_run *runs, size_t peers_n, const suites_step 
         f.per_s = 1e9 / f.ns;
         bench_add(f);
     }
+    for (size_t i = 0; i < suites_fusedb_n; i++)
+        if (strcmp(suites_fusedb[i].suite, runs->suite) == 0 &&
+            strcmp(suites_fusedb[i].workload, step->name) == 0)
+            bench_add(suites_fusedb[i]);
     fprintf(stderr, "bench: %s %s done\n", runs->suite, step->name);
 }
 
@@ -247,19 +332,21 @@ static void suites_size(suites_run *runs, size_t peers_n)
 void bench_suite_lookup(const bench_options *opt)
 {
     static const bench_peer *const peers[] = {
-        &bench_fused_native, &bench_fused_shared, &bench_cdb_inline, &bench_cdb_shared,
-        &bench_lmdb_inline,  &bench_lmdb_shared,  &bench_sqlite};
+        &bench_fused_native, &bench_fused_shared, &bench_fused_plain, &bench_cdb_inline,
+        &bench_cdb_shared,   &bench_lmdb_inline,  &bench_lmdb_shared, &bench_sqlite};
     static const suites_step build   = {"build", suites_build, NULL};
     static const suites_step opening = {"open", suites_open, NULL};
-    static const suites_step reads[] = {{"get, present", suites_get, "keys"},
-                                        {"get, missing", suites_miss, "missing"},
-                                        {"get_many of 64", suites_get_many, NULL},
-                                        {"scan, in order", suites_scan, NULL}};
-    suites_run               runs[sizeof peers / sizeof peers[0]];
-    size_t                   n    = sizeof peers / sizeof peers[0];
-    bench_data              *data = bench_data_lookup(opt->n, opt->objects_n);
+    static const suites_step reads[] = {
+        {"get, present", suites_get, "keys"},         {"get, missing", suites_miss, "missing"},
+        {"get, 2 threads", suites_get_threads, NULL}, {"exists, present", suites_exists, NULL},
+        {"get_many of 64", suites_get_many, NULL},    {"scan of a prefix", suites_prefix, NULL},
+        {"scan, in order", suites_scan, NULL}};
+    suites_run  runs[sizeof peers / sizeof peers[0]];
+    size_t      n    = sizeof peers / sizeof peers[0];
+    bench_data *data = bench_data_lookup(opt->n, opt->objects_n);
 
     suites_runs(runs, opt, "lookup", data, peers, n);
+    suites_fusedb_n = bench_fusedb(opt, data, suites_fusedb, SUITES_FUSEDB_MAX);
     suites_step_run(runs, n, &build);
     suites_size(runs, n);
     suites_step_run(runs, n, &opening);

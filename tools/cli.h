@@ -104,7 +104,9 @@ typedef struct cli_store {
 /* The library's answer, its error record filled. */
 akv_status cli_try_open(cli *c, const cli_store *s, const char *path, uint32_t flags,
                         uint64_t required, akv **db_out);
-/* The same, told: CLI_GO or the exit code. */
+/* Tell why that failed: CLI_USAGE when the options are at fault, else CLI_FAILED. */
+int cli_open_failed(cli *c, cli_store *s, const akv_error *why);
+/* Both in one: CLI_GO or the exit code. */
 int cli_open(cli *c, cli_store *s, const char *path, uint32_t flags, uint64_t required,
              akv **db_out);
 /* Close, telling a failure unless `code` already is one. Takes NULL. */

@@ -28,12 +28,36 @@ static void out_error_json(const char *code, const char *file, uint64_t offset, 
     akv_buffer_free(&line);
 }
 
+/* The library's text, with the flags of open as they are called here. */
+static void out_error_text(akv_buffer *out, const char *text)
+{
+    static const char *const names[][2] = {{"AKV_OPEN_CREATE", "'put --create'"},
+                                           {"AKV_OPEN_TRUNCATE", "'import --replace'"}};
+
+    while (*text) {
+        size_t i = 0, n = sizeof names / sizeof *names;
+
+        while (i < n && strncmp(text, names[i][0], strlen(names[i][0])) != 0)
+            i++;
+        if (i < n)
+            cli_append_text(out, names[i][1]);
+        else
+            cli_append(out, text, 1);
+        text += i < n ? strlen(names[i][0]) : 1;
+    }
+    cli_append(out, "", 1);
+}
+
 void cli_warn(const cli *c, const akv_error *e)
 {
+    akv_buffer text = AKV_BUFFER_INIT;
+
+    out_error_text(&text, e->text);
     if (c->json)
-        out_error_json(akv_status_name(e->code), e->file, e->offset, e->text);
+        out_error_json(akv_status_name(e->code), e->file, e->offset, text.data);
     else
-        fprintf(stderr, "anykv: %s\n", e->text);
+        fprintf(stderr, "anykv: %s\n", (const char *)text.data);
+    akv_buffer_free(&text);
 }
 
 int cli_failed(cli *c)
@@ -140,13 +164,24 @@ akv_status cli_try_open(cli *c, const cli_store *s, const char *path, uint32_t f
     return akv_open(s->engine, path, &opt, db_out);
 }
 
+int cli_open_failed(cli *c, cli_store *s, const akv_error *why)
+{
+    akv_engine_info info  = AKV_ENGINE_INFO_INIT;
+    bool            wrong = why->code == AKV_MISUSE;
+
+    cli_warn(c, why);
+    akv_buffer_free(&s->pairs);
+    if (s->engine && akv_engine_describe(s->engine, &info) != AKV_OK)
+        wrong = true;
+    return wrong ? CLI_USAGE : CLI_FAILED;
+}
+
 int cli_open(cli *c, cli_store *s, const char *path, uint32_t flags, uint64_t required,
              akv **db_out)
 {
     if (cli_try_open(c, s, path, flags, required, db_out) == AKV_OK)
         return CLI_GO;
-    akv_buffer_free(&s->pairs);
-    return cli_failed(c);
+    return cli_open_failed(c, s, akv_last_error());
 }
 
 int cli_close(cli *c, cli_store *s, akv *db, int code)

@@ -51,23 +51,27 @@ typedef enum cli_format {
     CLI_FORMAT_NDJSON,
     CLI_FORMAT_JSON,
     CLI_FORMAT_CSV,
-    CLI_FORMAT_TSV
+    CLI_FORMAT_TSV,
+    CLI_FORMAT_MMDB
 } cli_format;
 
 /* Where records come from. */
 typedef struct cli_source_args {
     const char *file; /* NULL or "-": standard input */
     uint32_t    format;
-    const char *key;   /* column or field; NULL: "key", or the first column */
-    const char *value; /* column; NULL: "value", or an object of the others */
+    const char *key;     /* column or field; NULL: "key", or the first column */
+    const char *value;   /* column; NULL: "value", or an object of the others */
+    const char *columns; /* "a,b": those that make the object; NULL: all others */
 } cli_source_args;
 #define CLI_SOURCE_ROWS(a)                                                                  \
     {CLI_CHOICE,   'f',                                                                     \
-     "format",     "auto|ndjson|json|csv|tsv",                                              \
+     "format",     "auto|ndjson|json|csv|tsv|mmdb",                                         \
      &(a)->format, "of the input; auto: by its name or first byte"},                        \
         {CLI_TEXT, 'k', "key", "COLUMN", &(a)->key, "the column or field that is the key"}, \
+        {CLI_TEXT, 0, "value", "COLUMN", &(a)->value, "the column that is the value"},      \
     {                                                                                       \
-        CLI_TEXT, 0, "value", "COLUMN", &(a)->value, "the column that is the value"         \
+        CLI_TEXT, 0, "columns", "A,B,...", &(a)->columns,                                   \
+            "the columns that make the object; else all but the key"                        \
     }
 
 typedef struct cli_source cli_source;

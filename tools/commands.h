@@ -19,8 +19,10 @@ extern const cli_command cli_options_command, cli_engines_command;          /* o
 extern const cli_command cli_bench_command;                                 /* bench.c */
 extern const cli_command cli_fused_build_command, cli_fused_info_command;   /* fused.c */
 extern const cli_command cli_fused_lookup_command;                          /* fused.c */
+extern const cli_command cli_fused_objects_command;                         /* fused.c */
 #ifdef AKVI_ENGINE_FUSED
 extern const cli_command cli_fused_watch_command; /* fused_watch.c */
+extern const cli_command cli_fused_merge_command; /* fused_merge.c */
 #endif
 extern const cli_command cli_version_command, cli_help_command; /* help.c */
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * fused.c: `anykv fused build`, `fused info` and `fused lookup`. They go through
- * the shared interface, so they need no more of a build than any other command,
- * but for the look-up itself.
+ * fused.c: `anykv fused build`, `fused info`, `fused lookup` and `fused objects`.
+ * They go through the shared interface, so they need no more of a build than any
+ * other command, but for the look-up and the list themselves.
  */
 #include "tools/transfer.h"
 
@@ -11,23 +11,28 @@
 /* Not there in a build without the engine, in which no store of it opens. */
 #pragma weak akv_fused_of
 #pragma weak akv_fused_lookup_ip
+#pragma weak akv_fused_objects
 
 static int fused_build_run(cli *c)
 {
     cli_store        store     = CLI_STORE_INIT;
-    cli_source_args  source    = {NULL, 0, NULL, NULL};
+    cli_source_args  source    = {.file = NULL};
     cli_sink         sink      = {.c = c};
     const cli_option options[] = {
-        {CLI_TEXT, 'i', "input", "FILE", &source.file, "the records; else standard input"},
+        {CLI_TEXT, 'i', "input", "FILE", &source.file, "the records, also given as IN"},
         CLI_SOURCE_ROWS(&source),
         CLI_VALUES_ROWS(&sink),
         {CLI_PAIRS, 'o', "option", "NAME=VALUE", &store.pairs,
          "an option of the engine (see anykv options fused)"},
         {CLI_END, 0, NULL, NULL, NULL, NULL}};
-    int code = cli_parse(c, options, 1, 1);
+    int code = cli_parse(c, options, 1, 2);
 
     if (code != CLI_GO)
         return code;
+    if (c->argc > 1 && source.file)
+        return cli_usage(c, "the input is given twice");
+    if (c->argc > 1)
+        source.file = c->argv[1];
     store.engine     = "fused";
     sink.drop_expiry = true;
     return transfer_import(c, &source, &store, c->argv[0], AKV_OPEN_CREATE | AKV_OPEN_TRUNCATE,
@@ -35,14 +40,16 @@ static int fused_build_run(cli *c)
 }
 
 const cli_command cli_fused_build_command = {
-    "fused build", "OUT.fsdb", "build a .fsdb file from records",
-    "Build a .fsdb file from the records of --input, as anykv import reads them.\n"
+    "fused build", "OUT.fsdb [IN]", "build a .fsdb file from records",
+    "Build a .fsdb file from the records of a file, else of standard input, as anykv\n"
+    "import reads them: ndjson, json, csv, tsv, or a MaxMind database (mmdb).\n"
     "Values become MessagePack documents, which is what FuseDB readers expect, and\n"
     "equal ones are stored once. The file appears, or replaces the one that is\n"
     "there, in one step at the end; a failure leaves it as it was.\n\n"
     "Examples:\n"
     "  anykv fused build names.fsdb --input names.ndjson\n"
     "  anykv fused build oui.fsdb --input oui.csv --key Assignment\n"
+    "  anykv fused build countries.fsdb countries.mmdb\n"
     "  anykv fused build raw.fsdb --values raw -o dedupe=false < data.tsv --format tsv",
     fused_build_run};
 
@@ -50,9 +57,9 @@ const cli_command cli_fused_build_command = {
 
 /* The original's figures, in its order, then ours. */
 static const char *const fused_figures[] = {
-    "path",      "version",    "num_keys", "num_objects",   "index_offset",   "data_offset",
-    "file_size", "file_crc32", "keys",     "index_size",    "trailing_bytes", "table_memory",
-    "access",    "order",      "section",  "section_bytes",
+    "path",         "version",    "num_keys", "num_objects", "index_offset",  "data_offset",
+    "file_size",    "file_crc32", "flags",    "keys",        "index_size",    "trailing_bytes",
+    "table_memory", "access",     "order",    "section",     "section_bytes",
 };
 
 static void fused_figure(cli *c, akv_buffer *out, const akv_stat *stat)
@@ -225,3 +232,73 @@ const cli_command cli_fused_lookup_command = {
     "  anykv fused lookup countries.fsdb 2001:db8::1 ::ffff:192.0.2.1 --json\n"
     "  anykv fused lookup countries.fsdb -o verify_on_open=false 192.0.2.1",
     fused_lookup_run};
+
+/* ------------------------------------------------------------------ objects */
+
+typedef struct fused_list {
+    cli       *c;
+    akv       *db;
+    cli_store  store;
+    uint32_t   show;
+    akv_buffer out;
+} fused_list;
+
+static int fused_object_print(void *user, akv_slice object, uint64_t offset)
+{
+    static const char head[] = "{\"key\":\"\",";
+    fused_list       *a      = user;
+    akv_value         value  = AKV_VALUE_INIT;
+    size_t            at;
+    cli_record        r;
+
+    value.data = object.data;
+    value.len  = object.len;
+    r          = cli_record_of(a->db, akv_bytes(NULL, 0), &value);
+    a->out.len = 0;
+    if (a->c->json) {
+        cli_record_json(&a->out, &r, false, false);
+        at = sizeof head - 1; /* an object has no key: its offset stands there */
+        printf("{\"offset\":%llu,", (unsigned long long)offset);
+        fwrite((const char *)a->out.data + at, 1, a->out.len - at, stdout);
+    } else {
+        cli_printf(&a->out, "%llu\t", (unsigned long long)offset);
+        cli_show_value(&a->out, &r, (cli_show)a->show, true);
+        cli_append_text(&a->out, "\n");
+        cli_print(&a->out);
+    }
+    return ferror(stdout);
+}
+
+static int fused_objects_run(cli *c)
+{
+    fused_list       a         = {.c = c, .store = CLI_STORE_INIT, .out = AKV_BUFFER_INIT};
+    const cli_option options[] = {
+        CLI_SHOW_ROW(&a.show),
+        {CLI_PAIRS, 'o', "option", "NAME=VALUE", &a.store.pairs,
+         "an option of the engine (see anykv options fused)"},
+        {CLI_FLAG, 0, "salvage", NULL, &a.store.salvage, "open what can be read of a damaged file"},
+        {CLI_END, 0, NULL, NULL, NULL, NULL}};
+    int code = cli_parse(c, options, 1, 1);
+
+    if (code != CLI_GO)
+        return code;
+    a.store.engine = "fused";
+    code           = cli_open(c, &a.store, c->argv[0], AKV_OPEN_READ_ONLY, AKV_CAP_READ, &a.db);
+    if (code != CLI_GO)
+        return code;
+    code = CLI_FINE;
+    if (akv_fused_objects(akv_fused_of(a.db), fused_object_print, &a) != AKV_OK)
+        code = cli_failed(c);
+    akv_buffer_free(&a.out);
+    return cli_close(c, &a.store, a.db, cli_flush(c, code));
+}
+
+const cli_command cli_fused_objects_command = {
+    "fused objects", "FILE.fsdb", "print each object of a .fsdb file once",
+    "Print the objects that keys lead to, each once, in the order in which the\n"
+    "sorted keys first lead there. A line each: where it lies in the file, tab,\n"
+    "value. For the keys and their values, see anykv scan.\n\n"
+    "Examples:\n"
+    "  anykv fused objects data.fsdb\n"
+    "  anykv fused objects data.fsdb --json",
+    fused_objects_run};

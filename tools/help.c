@@ -151,9 +151,18 @@ const cli_command cli_help_command = {"help", "[COMMAND]", "list the commands, o
                                       "  anykv help fused build",
                                       help_run};
 
+/* The commands of a group as usage, to stderr. */
+static void help_list_names(const char *group)
+{
+    for (size_t i = 0; cli_command_at(i); i++)
+        if (help_is_of(cli_command_at(i), group))
+            fprintf(stderr, "usage: anykv %s [OPTION...] %s\n", cli_command_at(i)->name,
+                    cli_command_at(i)->operands);
+}
+
 int cli_unknown(cli *c)
 {
-    bool more = c->argc > 1 && help_is_group(c->argv[0]);
+    bool group = help_is_group(c->argv[0]), more = group && c->argc > 1;
 
     if (more && (!strcmp(c->argv[1], "--help") || !strcmp(c->argv[1], "-h"))) {
         help_list(c->argv[0]);
@@ -162,6 +171,11 @@ int cli_unknown(cli *c)
     c->json = false;
     for (int i = 0; i < c->argc; i++)
         c->json |= !strcmp(c->argv[i], "--json") || !strcmp(c->argv[i], "-j");
+    if (group && (!more || c->argv[1][0] == '-')) {
+        if (!c->json)
+            help_list_names(c->argv[0]);
+        return cli_usage(c, "'anykv %s' needs a command", c->argv[0]);
+    }
     return cli_usage(c, "there is no command '%s%s%s'", c->argv[0], more ? " " : "",
                      more ? c->argv[1] : "");
 }

@@ -7,7 +7,7 @@
 static int import_run(cli *c)
 {
     cli_store        store     = CLI_STORE_INIT;
-    cli_source_args  source    = {NULL, 0, NULL, NULL};
+    cli_source_args  source    = {.file = NULL};
     cli_sink         sink      = {.c = c};
     bool             replace   = false;
     const cli_option options[] = {
@@ -37,7 +37,10 @@ const cli_command cli_import_command = {
     "  csv     a header with column names, then rows; the key is the column --key,\n"
     "          else 'key', else the first; the value is the column --value, else\n"
     "          'value' in files of two columns, else an object of the other columns\n"
-    "  tsv     the same, cells split by tabs, with \\t \\n \\r \\\\ in cells\n\n"
+    "          or of --columns\n"
+    "  tsv     the same, cells split by tabs, with \\t \\n \\r \\\\ in cells\n"
+    "  mmdb    a MaxMind database: each network is a key such as 192.0.2.0/24, its\n"
+    "          record the value; see anykv fused lookup\n\n"
     "With --key FIELD, ndjson and json objects are values as a whole.\n"
     "Text is stored as it is, anything else as JSON, unless --values says otherwise.\n\n"
     "Examples:\n"

@@ -7,16 +7,16 @@
 #include <signal.h>
 
 static const cli_command *const main_commands[] = {
-    &cli_get_command,         &cli_put_command,        &cli_del_command,
-    &cli_scan_command,        &cli_count_command,      &cli_stats_command,
-    &cli_verify_command,      &cli_compact_command,    &cli_import_command,
-    &cli_export_command,      &cli_convert_command,    &cli_checkpoint_command,
-    &cli_options_command,     &cli_engines_command,    &cli_bench_command,
-    &cli_fused_build_command, &cli_fused_info_command, &cli_fused_lookup_command,
+    &cli_get_command,         &cli_put_command,           &cli_del_command,
+    &cli_scan_command,        &cli_count_command,         &cli_stats_command,
+    &cli_verify_command,      &cli_compact_command,       &cli_import_command,
+    &cli_export_command,      &cli_convert_command,       &cli_checkpoint_command,
+    &cli_options_command,     &cli_engines_command,       &cli_bench_command,
+    &cli_fused_build_command, &cli_fused_info_command,    &cli_fused_lookup_command,
 #ifdef AKVI_ENGINE_FUSED
-    &cli_fused_watch_command,
+    &cli_fused_watch_command, &cli_fused_objects_command, &cli_fused_merge_command,
 #endif
-    &cli_version_command,     &cli_help_command,       NULL,
+    &cli_version_command,     &cli_help_command,          NULL,
 };
 
 const cli_command *cli_command_at(size_t i)

@@ -94,8 +94,10 @@ static int options_print(cli *c, const char *engine, options_style style)
     const akv_option *table;
     size_t            n;
 
-    if (akv_options_table(engine, &table, &n) != AKV_OK)
-        return cli_failed(c);
+    if (akv_options_table(engine, &table, &n) != AKV_OK) {
+        cli_failed(c);
+        return CLI_USAGE;
+    }
     if (style == OPTIONS_TEXT)
         cli_printf(&out, "%-15s %-7s %-9s %-29s %s\n", "NAME", "TYPE", "DEFAULT", "RANGE", "");
     if (style == OPTIONS_JSON)

@@ -22,6 +22,7 @@ static const char *source_unit(const cli_source *s)
 {
     return s->format == CLI_FORMAT_NDJSON ? "line"
            : s->format == CLI_FORMAT_JSON ? "element"
+           : s->format == CLI_FORMAT_MMDB ? "network"
                                           : "row";
 }
 
@@ -124,11 +125,9 @@ static cli_format source_format_of_name(const char *name)
     static const struct {
         const char *end;
         cli_format  format;
-    } ends[] = {{".ndjson", CLI_FORMAT_NDJSON},
-                {".jsonl", CLI_FORMAT_NDJSON},
-                {".json", CLI_FORMAT_JSON},
-                {".csv", CLI_FORMAT_CSV},
-                {".tsv", CLI_FORMAT_TSV}};
+    } ends[] = {{".ndjson", CLI_FORMAT_NDJSON}, {".jsonl", CLI_FORMAT_NDJSON},
+                {".json", CLI_FORMAT_JSON},     {".csv", CLI_FORMAT_CSV},
+                {".tsv", CLI_FORMAT_TSV},       {".mmdb", CLI_FORMAT_MMDB}};
 
     for (size_t i = 0; i < sizeof ends / sizeof *ends; i++) {
         size_t n = strlen(ends[i].end), len = strlen(name);
@@ -180,9 +179,17 @@ int cli_source_open(cli *c, const cli_source_args *args, cli_source **source_out
     code = source_find_format(s);
     if (code != CLI_GO)
         return code;
-    if (args->value && s->format != CLI_FORMAT_CSV && s->format != CLI_FORMAT_TSV)
-        return cli_usage(c, "--value is for csv and tsv");
-    return CLI_GO;
+    if ((args->value || args->columns) && s->format != CLI_FORMAT_CSV &&
+        s->format != CLI_FORMAT_TSV)
+        return cli_usage(c, "--%s is for csv and tsv", args->value ? "value" : "columns");
+    if (args->value && args->columns)
+        return cli_usage(c, "--value and --columns exclude each other");
+    if (s->format != CLI_FORMAT_MMDB)
+        return CLI_GO;
+    if (args->key || is_stdin)
+        return cli_usage(c, is_stdin ? "mmdb is read from a file, not from standard input"
+                                     : "--key is not for mmdb: its networks are the keys");
+    return source_mmdb_open(s);
 }
 
 int cli_source_next(cli_source *s, cli_record *record_out)
@@ -192,6 +199,7 @@ int cli_source_next(cli_source *s, cli_record *record_out)
     case CLI_FORMAT_JSON: return source_next_json(s, record_out);
     case CLI_FORMAT_CSV:
     case CLI_FORMAT_TSV: return source_next_row(s, record_out);
+    case CLI_FORMAT_MMDB: return source_next_mmdb(s, record_out);
     case CLI_FORMAT_NDJSON:
     case CLI_FORMAT_AUTO: break;
     }
@@ -200,7 +208,7 @@ int cli_source_next(cli_source *s, cli_record *record_out)
 
 uint64_t cli_source_done(const cli_source *s)
 {
-    return s->base + s->at;
+    return s->mmdb ? source_mmdb_done(s) : s->base + s->at;
 }
 
 uint64_t cli_source_total(const cli_source *s)
@@ -216,7 +224,9 @@ void cli_source_close(cli_source *s)
         close(s->fd);
     for (size_t i = 0; i < s->columns_n; i++)
         akv_buffer_free(&s->columns[i]);
+    source_mmdb_close(s);
     free(s->columns);
+    free(s->members);
     free(s->cells);
     free(s->chunk);
     akv_buffer_free(&s->text);

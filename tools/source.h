@@ -2,7 +2,7 @@
  *
  * source.h: inside of a cli_source, for the files that read its formats:
  * source.c the bytes and lines, source_json.c NDJSON and JSON, source_rows.c
- * CSV and TSV.
+ * CSV and TSV, source_mmdb.c MaxMind databases.
  *
  * Functions return CLI_GO, CLI_FINE at the end of the input, or the exit code
  * of a failure that has been told.
@@ -40,7 +40,10 @@ struct cli_source {
     size_t                 cells_n, cells_cap;
     akv_buffer            *columns; /* the header's names */
     size_t                 columns_n, key_column, value_column;
+    size_t                *members; /* the columns that make the object */
+    size_t                 members_n;
     bool                   key_is_hex, value_is_hex;
+    struct source_mmdb    *mmdb; /* of that format only */
 };
 
 /* A fault of the input, told with its place: "names.csv: row 3: ...". */
@@ -58,5 +61,11 @@ bool source_same(akv_slice a, akv_slice b);
 int source_next_ndjson(cli_source *s, cli_record *out);
 int source_next_json(cli_source *s, cli_record *out);
 int source_next_row(cli_source *s, cli_record *out);
+
+/* The library reads the file itself, by its name. */
+int      source_mmdb_open(cli_source *s);
+int      source_next_mmdb(cli_source *s, cli_record *out);
+uint64_t source_mmdb_done(const cli_source *s);
+void     source_mmdb_close(cli_source *s);
 
 #endif

@@ -168,6 +168,43 @@ static int source_no_column(cli_source *s, const char *name)
     return code;
 }
 
+/* Which columns make the object: those named, in that order, or all but the key. */
+static int source_pick_members(cli_source *s)
+{
+    const char *list = s->args->columns;
+    size_t      cap  = s->columns_n;
+
+    for (const char *p = list; p && *p; p++)
+        cap += *p == ',';
+    s->members = calloc(cap + 1, sizeof *s->members);
+    if (!s->members)
+        return source_fail(s, "out of memory");
+    for (size_t i = 0; !list && i < s->columns_n; i++)
+        if (i != s->key_column)
+            s->members[s->members_n++] = i;
+    while (list) {
+        size_t     len  = strcspn(list, ",");
+        akv_buffer name = AKV_BUFFER_INIT;
+        size_t     at;
+        int        code = CLI_GO;
+
+        cli_append(&name, list, len);
+        cli_append(&name, "", 1);
+        at = source_column(s, name.data);
+        if (at == SOURCE_NONE)
+            code = source_no_column(s, name.data);
+        akv_buffer_free(&name);
+        if (code != CLI_GO)
+            return code;
+        for (size_t i = 0; i < s->members_n; i++)
+            if (s->members[i] == at)
+                return source_fail(s, "--columns names a column twice");
+        s->members[s->members_n++] = at;
+        list                       = list[len] ? list + len + 1 : NULL;
+    }
+    return CLI_GO;
+}
+
 /* Which columns are key and value. */
 static int source_pick_columns(cli_source *s)
 {
@@ -189,11 +226,11 @@ static int source_pick_columns(cli_source *s)
     }
     if (s->key_column == SOURCE_NONE)
         s->key_column = 0;
-    if (!a->value && s->columns_n != 2) {
+    if (!a->value && (a->columns || s->columns_n != 2)) {
         s->value_column = SOURCE_NONE;
         s->value_is_hex = false;
     }
-    return CLI_GO;
+    return s->value_column == SOURCE_NONE ? source_pick_members(s) : CLI_GO;
 }
 
 static int source_header(cli_source *s)
@@ -225,22 +262,18 @@ static int source_header(cli_source *s)
     return source_pick_columns(s);
 }
 
-/* {"column":"cell",...} of all but the key. */
+/* {"column":"cell",...} */
 static void source_row_object(cli_source *s)
 {
-    bool first = true;
-
     s->value.len = 0;
-    for (size_t i = 0; i < s->columns_n; i++) {
-        if (i == s->key_column)
-            continue;
-        cli_append_text(&s->value, first ? "{" : ",");
-        cli_json_text(&s->value, cli_slice(&s->columns[i]));
+    cli_append_text(&s->value, "{");
+    for (size_t i = 0; i < s->members_n; i++) {
+        cli_append_text(&s->value, i ? "," : "");
+        cli_json_text(&s->value, cli_slice(&s->columns[s->members[i]]));
         cli_append_text(&s->value, ":");
-        cli_json_text(&s->value, source_cell_text(s, i));
-        first = false;
+        cli_json_text(&s->value, source_cell_text(s, s->members[i]));
     }
-    cli_append_text(&s->value, first ? "{}" : "}");
+    cli_append_text(&s->value, "}");
 }
 
 /* A cell as it is or from hex, by way of `buffer`. */

@@ -6,30 +6,81 @@
  * call, `kept` is the first of the faults that a job told of and went on from,
  * `last` is what akv_last_error shows. A call that succeeds after recovering
  * from something therefore never disturbs `last`.
+ *
+ * The records are two kilobytes, made when a thread first needs them and freed
+ * when it ends. They are not thread-local themselves: a library that is loaded
+ * by dlopen finds room there for some words only.
  */
 #include "common/base/fail.h"
 
 #include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+
+#define FAIL_SPARES 16u
 
 typedef struct fail_state {
     akvi_call_state call;
     akv_error       last;
 } fail_state;
 
-static _Thread_local fail_state fail_tls;
-_Thread_local bool              akvi_call_is_fresh;
+static _Thread_local fail_state *fail_mine;
+_Thread_local bool               akvi_call_is_fresh;
+
+/* For threads that first fail when there is no memory. Those beyond share the
+ * last one: they may then be told each other's text. */
+static fail_state    fail_spares[FAIL_SPARES];
+static atomic_uint   fail_spares_used;
+static pthread_key_t fail_key;
+static bool          fail_has_key; /* without one, records of ended threads stay */
+
+static void fail_free(void *state)
+{
+    fail_mine = NULL;
+    free(state);
+}
+
+static void fail_key_make(void)
+{
+    fail_has_key = pthread_key_create(&fail_key, fail_free) == 0;
+}
+
+static fail_state *fail_make(void)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    unsigned              spare;
+
+    fail_mine = calloc(1, sizeof *fail_mine);
+    if (!fail_mine) {
+        spare     = atomic_fetch_add_explicit(&fail_spares_used, 1, memory_order_relaxed);
+        fail_mine = &fail_spares[spare < FAIL_SPARES ? spare : FAIL_SPARES - 1];
+        return fail_mine;
+    }
+    pthread_once(&once, fail_key_make);
+    if (fail_has_key)
+        pthread_setspecific(fail_key, fail_mine);
+    return fail_mine;
+}
+
+static fail_state *fail_state_get(void)
+{
+    return fail_mine ? fail_mine : fail_make();
+}
 
 /* The running call's records, forgotten first if it has only begun. */
 static akvi_call_state *fail_call(void)
 {
+    fail_state *s = fail_state_get();
+
     if (akvi_call_is_fresh) {
-        akvi_call_is_fresh       = false;
-        fail_tls.call.is_pending = false;
-        fail_tls.call.is_kept    = false;
+        akvi_call_is_fresh = false;
+        s->call.is_pending = false;
+        s->call.is_kept    = false;
     }
-    return &fail_tls.call;
+    return &s->call;
 }
 
 const char *akv_status_name(akv_status status)
@@ -145,20 +196,22 @@ void akv_engine_recovered(void)
 akv_status akvi_call_end(akv_status status, const char *engine)
 {
     akvi_call_state *call;
+    akv_error       *last;
 
     if (status >= 0)
         return status;
     call = fail_call();
+    last = &fail_mine->last;
     if (!call->is_pending && !call->is_kept)
         akv_engine_fail(status, 0, NULL, AKV_NO_OFFSET, "failed with %s", akv_status_name(status));
     /* A job that was cut short after finding faults says why it was cut. */
     if (call->is_kept && (!call->is_pending || call->kept.code == status))
-        fail_tls.last = call->kept;
+        *last = call->kept;
     else
-        fail_tls.last = call->pending;
-    fail_tls.last.code = status;
+        *last = call->pending;
+    last->code = status;
     if (engine && engine[0] != '\0')
-        fail_copy_end(fail_tls.last.engine, sizeof fail_tls.last.engine, engine);
+        fail_copy_end(last->engine, sizeof last->engine, engine);
     akvi_call_begin();
     return status;
 }
@@ -169,7 +222,7 @@ const akv_error *akvi_pending_error(void)
 
     if (call->is_pending)
         return &call->pending;
-    return call->is_kept ? &call->kept : &fail_tls.last;
+    return call->is_kept ? &call->kept : &fail_mine->last;
 }
 
 akv_status akvi_fail_keep(void)
@@ -191,8 +244,8 @@ void akvi_call_save(akvi_call_state *state_out)
 
 void akvi_call_restore(const akvi_call_state *state)
 {
-    akvi_call_is_fresh = false;
-    fail_tls.call      = *state;
+    akvi_call_is_fresh     = false;
+    fail_state_get()->call = *state;
 }
 
 akv_status akvi_fail_again(const akv_error *error)
@@ -208,5 +261,5 @@ akv_status akvi_fail_again(const akv_error *error)
 
 const akv_error *akv_last_error(void)
 {
-    return &fail_tls.last;
+    return &fail_state_get()->last;
 }

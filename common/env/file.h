@@ -21,6 +21,11 @@
 /* Flags of open that contradict each other: AKV_MISUSE. For envs. */
 AKVI_MUST_USE akv_status akvi_open_flags_check(const char *path, uint32_t flags);
 
+/* A file of the POSIX env over a descriptor that someone has opened: it works on
+ * a duplicate, so `fd` stays its owner's, to close whenever they like. `name`
+ * stands for it in errors. */
+AKVI_MUST_USE akv_status akvi_posix_adopt(int fd, const char *name, akv_file **file_out);
+
 /* The optional slots: AKV_UNSUPPORTED where the env lacks them. */
 AKVI_MUST_USE akv_status akvi_file_allocate(akv_file *file, uint64_t size);
 AKVI_MUST_USE akv_status akvi_file_map(akv_file *file, size_t len, const void **data_out);
@@ -65,10 +70,19 @@ AKVI_MUST_USE akv_status akvi_writer_append(akvi_writer *writer, const void *dat
 AKVI_MUST_USE akv_status akvi_writer_patch(akvi_writer *writer, uint64_t off, const void *data,
                                            size_t len);
 uint64_t                 akvi_writer_size(const akvi_writer *writer);
+/* Write what is pending, so that all bytes so far can be read from *file_out. It
+ * is borrowed, and only for reading. */
+AKVI_MUST_USE akv_status akvi_writer_flush(akvi_writer *writer, akv_file **file_out);
 /* `exclusive`: AKV_IO with EEXIST when something is at `path` by now. Frees the
  * writer whatever it answers; a failure leaves no temporary. */
 AKVI_MUST_USE akv_status akvi_writer_commit(akvi_writer *writer, bool exclusive);
 void                     akvi_writer_abort(akvi_writer *writer); /* takes NULL */
+
+/* A file without a name, readable and writable, gone when it is closed. For a
+ * moment it has the name of a temporary of `path`; if a crash leaves it then,
+ * the next writer or temporary of that path removes it. */
+AKVI_MUST_USE akv_status akvi_temp_open(akv_env *env, const akv_allocator *allocator,
+                                        const char *path, akv_file **file_out);
 
 /* All of it in one call. */
 AKVI_MUST_USE akv_status akvi_write_file(akv_env *env, const char *path, const void *data,

@@ -427,13 +427,25 @@ static const akv_file_ops posix_file_ops = {
     .set_mode = posix_set_mode,
 };
 
+/* What bytes can be read of at any place; else errno says what it is. */
+static bool posix_is_file(int fd)
+{
+    struct stat st;
+
+    if (fstat(fd, &st) != 0)
+        return false;
+    if (!S_ISDIR(st.st_mode) && !S_ISFIFO(st.st_mode) && !S_ISSOCK(st.st_mode))
+        return true;
+    errno = S_ISDIR(st.st_mode) ? EISDIR : ESPIPE;
+    return false;
+}
+
 /* The descriptor, or -1 with the failure in *rc_out. */
 static int posix_open_fd(const char *path, uint32_t flags, akv_status *rc_out)
 {
     /* O_NONBLOCK: a pipe must not make open wait; files don't mind. */
-    int         how = O_CLOEXEC | O_NOCTTY | O_NONBLOCK;
-    struct stat st;
-    int         fd;
+    int how = O_CLOEXEC | O_NOCTTY | O_NONBLOCK;
+    int fd;
 
     how |= flags & AKV_FILE_WRITE ? O_RDWR : O_RDONLY;
     how |= flags & AKV_FILE_CREATE ? O_CREAT : 0;
@@ -442,15 +454,40 @@ static int posix_open_fd(const char *path, uint32_t flags, akv_status *rc_out)
     do
         fd = open(path, how, flags & AKV_FILE_PRIVATE ? 0600 : 0666);
     while (fd < 0 && errno == EINTR);
-    if (fd >= 0 && fstat(fd, &st) == 0) {
-        if (!S_ISDIR(st.st_mode) && !S_ISFIFO(st.st_mode))
-            return fd;
-        errno = S_ISDIR(st.st_mode) ? EISDIR : ESPIPE;
-    }
+    if (fd >= 0 && posix_is_file(fd))
+        return fd;
     *rc_out = posix_failed(path, flags & AKV_FILE_WRITE ? "open for writing" : "open");
     if (fd >= 0)
         close(fd);
     return -1;
+}
+
+/* One over no descriptor yet; NULL without memory. */
+static posix_file *posix_file_new(const char *path)
+{
+    posix_file *f = akvi_zalloc(NULL, sizeof *f);
+
+    if (!f)
+        return NULL;
+    f->base.ops = &posix_file_ops;
+    f->path     = akvi_strdup(NULL, path);
+    if (f->path)
+        return f;
+    akvi_free(NULL, f, sizeof *f);
+    return NULL;
+}
+
+/* It has its descriptor, or failed to get one with `rc`. */
+static akv_status posix_file_ready(posix_file *f, akv_status rc, akv_file **file_out)
+{
+    if (f->fd < 0) {
+        akvi_strfree(NULL, f->path);
+        akvi_free(NULL, f, sizeof *f);
+        return rc;
+    }
+    akvi_mutex_init(&f->mu, AKVI_RANK_ENV_POSIX);
+    *file_out = &f->base;
+    return AKV_OK;
 }
 
 static akv_status posix_open(akv_env *env, const char *path, uint32_t flags, akv_file **file_out)
@@ -463,21 +500,30 @@ static akv_status posix_open(akv_env *env, const char *path, uint32_t flags, akv
     rc        = akvi_open_flags_check(path, flags);
     if (rc != AKV_OK)
         return rc;
-    f = akvi_zalloc(NULL, sizeof *f);
+    f = posix_file_new(path);
     if (!f)
         return AKV_NOMEM;
-    f->base.ops = &posix_file_ops;
-    f->path     = akvi_strdup(NULL, path);
-    rc          = AKV_NOMEM;
-    f->fd       = f->path ? posix_open_fd(path, flags, &rc) : -1;
-    if (f->fd < 0) {
-        akvi_strfree(NULL, f->path);
-        akvi_free(NULL, f, sizeof *f);
-        return rc;
+    f->fd = posix_open_fd(path, flags, &rc);
+    return posix_file_ready(f, rc, file_out);
+}
+
+akv_status akvi_posix_adopt(int fd, const char *name, akv_file **file_out)
+{
+    akv_status  rc = AKV_OK;
+    posix_file *f;
+
+    *file_out = NULL;
+    f         = posix_file_new(name);
+    if (!f)
+        return AKV_NOMEM;
+    f->fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+    if (f->fd < 0 || !posix_is_file(f->fd)) {
+        rc = posix_failed(name, "use as a file");
+        if (f->fd >= 0)
+            close(f->fd);
+        f->fd = -1;
     }
-    akvi_mutex_init(&f->mu, AKVI_RANK_ENV_POSIX);
-    *file_out = &f->base;
-    return AKV_OK;
+    return posix_file_ready(f, rc, file_out);
 }
 
 /* -------------------------------------------------------------------- names */

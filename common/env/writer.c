@@ -31,8 +31,9 @@ struct akvi_writer {
     char                *temp;   /* NULL once it is gone or has become the target */
     akv_file            *file;   /* open on temp */
     bool                 replaces;
-    uint32_t             mode;    /* of the file it replaces */
-    akv_buffer           pending; /* not yet written, begins at `written` */
+    bool                 is_private; /* not for others to read while it is made */
+    uint32_t             mode;       /* of the file it replaces */
+    akv_buffer           pending;    /* not yet written, begins at `written` */
     uint64_t             written;
     akv_status           failed; /* the first failure; commit refuses then */
 };
@@ -151,7 +152,7 @@ static akv_status writer_try_temp(akvi_writer *w)
     akv_status    rc;
 
     /* Who may not read the old file may not read the new one in the making. */
-    if (w->replaces)
+    if (w->replaces || w->is_private)
         flags |= AKV_FILE_PRIVATE;
     rc = w->env->ops->open(w->env, w->temp, flags, &w->file);
     if (rc != AKV_OK)
@@ -303,9 +304,47 @@ akv_status akvi_writer_patch(akvi_writer *writer, uint64_t off, const void *data
     return rc;
 }
 
+akv_status akvi_writer_flush(akvi_writer *writer, akv_file **file_out)
+{
+    *file_out = writer->file;
+    return writer_flush(writer);
+}
+
 uint64_t akvi_writer_size(const akvi_writer *writer)
 {
     return writer->written + writer->pending.len;
+}
+
+/* --------------------------------------------------------- without a name */
+
+akv_status akvi_temp_open(akv_env *env, const akv_allocator *allocator, const char *path,
+                          akv_file **file_out)
+{
+    akvi_writer *w = akvi_zalloc(allocator, sizeof *w);
+    akv_status   rc;
+
+    *file_out = NULL;
+    if (!w)
+        return AKV_NOMEM;
+    w->env               = env;
+    w->allocator         = allocator;
+    w->pending.allocator = allocator;
+    w->is_private        = true;
+    rc                   = writer_follow(w, path);
+    if (rc == AKV_OK) {
+        writer_sweep_all(w);
+        rc = writer_open_temp(w);
+    }
+    if (rc == AKV_OK)
+        rc = env->ops->remove(env, w->temp);
+    if (rc == AKV_OK) {
+        *file_out = w->file;
+        w->file   = NULL;
+        akvi_strfree(allocator, w->temp);
+        w->temp = NULL;
+    }
+    akvi_writer_abort(w);
+    return rc;
 }
 
 /* ------------------------------------------------------------ commit, abort */

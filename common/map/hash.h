@@ -3,8 +3,10 @@
  * hash.h: a fast 64-bit hash of bytes, for tables.
  *
  * Each step multiplies two 64-bit words into 128 bits and folds the halves
- * together. It is the same on every machine and in every release: .fsdb files
- * hold tables by it. Give a random seed where keys come from strangers.
+ * together; the seed is in one factor of each, so that nobody without it can
+ * make one zero, after which the rest of a key would not matter. It is the same
+ * on every machine and in every release: .fsdb files hold tables by it. Give a
+ * random seed where keys come from strangers.
  */
 #ifndef AKVI_MAP_HASH_H
 #define AKVI_MAP_HASH_H
@@ -35,13 +37,14 @@ static inline uint64_t akvi_hash(const void *data, size_t len, uint64_t seed)
     const uint8_t        *p      = data;
     size_t                left   = len;
     uint64_t              h = seed ^ odd[0], side = seed ^ odd[3], a, b;
+    const uint64_t        first = seed ^ odd[1], second = seed ^ odd[2];
 
     for (; left > 32; left -= 32, p += 32) {
-        h    = akvi_hash_fold(akvi_get_le64(p) ^ odd[1], akvi_get_le64(p + 8) ^ h);
-        side = akvi_hash_fold(akvi_get_le64(p + 16) ^ odd[2], akvi_get_le64(p + 24) ^ side);
+        h    = akvi_hash_fold(akvi_get_le64(p) ^ first, akvi_get_le64(p + 8) ^ h);
+        side = akvi_hash_fold(akvi_get_le64(p + 16) ^ second, akvi_get_le64(p + 24) ^ side);
     }
     if (left > 16) {
-        h = akvi_hash_fold(akvi_get_le64(p) ^ odd[1], akvi_get_le64(p + 8) ^ h);
+        h = akvi_hash_fold(akvi_get_le64(p) ^ first, akvi_get_le64(p + 8) ^ h);
         p += left - 16;
         left = 16;
     }

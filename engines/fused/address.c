@@ -5,7 +5,8 @@
  * Blocks nest but never cross, so those of one family cut its address space
  * into intervals, in each of which one block, or none, is the longest. The
  * index is the sorted starts of these intervals, at most two for each block and
- * one more, with the place of the block's entry. A look-up is one search for
+ * one more, with the place of the block's entry and of its object: so an answer
+ * without the key need not read the entry, which is far from all else. A look-up is one search for
  * the last start at or before the address. For IPv4 a table over the upper bits
  * of the address, of about as many slots as there are intervals (65,536 at
  * most), leaves a few starts to search. IPv6 addresses crowd too much for that:
@@ -14,7 +15,8 @@
  *
  * Always true of an index:
  *  1. of a family with any block, the first start is 0, so a search finds one;
- *  2. starts rise; a place is that of an entry, or ADDRESS_NONE.
+ *  2. starts rise; a place is that of an entry, or ADDRESS_NONE. Where objects
+ *     are is what entries say, and not checked before it is used.
  */
 #include "engines/fused/address.h"
 
@@ -28,21 +30,30 @@
 #define ADDRESS_DEPTH     129u /* prefix lengths of IPv6: how deep blocks nest at most */
 #define ADDRESS_V4_MAX    UINT64_C(0xffffffff)
 #define ADDRESS_FAN       16u /* starts of a level under one of the level above */
+#define ADDRESS_FAR       2u  /* so many levels may not be in a cache */
 #define ADDRESS_LEVELS    10u /* enough for twice as many starts as there can be keys */
 
+/* What an interval leads to. */
+typedef struct address_answer {
+    uint64_t place; /* of the entry, or ADDRESS_NONE */
+    uint64_t object;
+} address_answer;
+
+/* The halves of addresses apart: few starts differ in the lower one alone, so a
+ * search mostly reads only the upper ones, which take half the lines. */
 typedef struct address_level {
-    fused_ip *starts;
+    uint64_t *his, *los; /* one allocation */
     size_t    n;
 } address_level;
 
 typedef struct address_index {
-    uint32_t     *starts4;
-    uint32_t     *jump; /* the interval of the first address with these upper bits */
-    uint64_t     *places4, *places6;
-    size_t        n4, n6, jump_n;
-    unsigned      jump_shift, levels_n;
-    uint64_t      keys4, keys6, others;   /* keys by kind */
-    address_level levels[ADDRESS_LEVELS]; /* the first holds all starts */
+    uint32_t       *starts4;
+    uint32_t       *jump; /* the interval of the first address with these upper bits */
+    address_answer *answers4, *answers6;
+    size_t          n4, n6, jump_n;
+    unsigned        jump_shift, levels_n;
+    uint64_t        keys4, keys6, others;   /* keys by kind */
+    address_level   levels[ADDRESS_LEVELS]; /* the first holds all starts */
 } address_index;
 
 struct fused_addresses {
@@ -234,8 +245,8 @@ bool akvi_fused_address_parse(akv_slice text, fused_block *block_out)
 /* ------------------------------------------------------------------- the keys */
 
 typedef struct address_key {
-    fused_block block;
-    uint64_t    place;
+    fused_block    block;
+    address_answer answer;
 } address_key;
 
 static inline int address_compare_ip(fused_ip a, fused_ip b)
@@ -262,9 +273,12 @@ static bool address_in_order(const address_key *a, const address_key *b)
     return a->block.had_host_bits <= b->block.had_host_bits;
 }
 
-/* Go over all keys and count the blocks; also store them, if given room. */
+/* Go over all keys and count the blocks; also store them, if given room for as
+ * many as were counted before: a file that is written to under its mapping could
+ * have more now. */
 static void address_collect(const akv_fused *f, address_index *ix, address_key *v4, address_key *v6)
 {
+    uint64_t room4 = ix->keys4, room6 = ix->keys6;
     uint64_t places[FUSED_BLOCK];
 
     ix->keys4 = ix->keys6 = 0;
@@ -272,7 +286,7 @@ static void address_collect(const akv_fused *f, address_index *ix, address_key *
         unsigned n = akvi_fused_block(f, i / FUSED_BLOCK, places);
 
         for (unsigned k = 0; k < n; k++) {
-            address_key    key = {.place = places[k]};
+            address_key    key = {.answer.place = places[k]};
             const uint8_t *entry;
             akv_slice      text;
             uint64_t      *count;
@@ -284,6 +298,9 @@ static void address_collect(const akv_fused *f, address_index *ix, address_key *
             if (!akvi_fused_block_parse(text, &key.block))
                 continue;
             count = key.block.is_v4 ? &ix->keys4 : &ix->keys6;
+            if (v4 && *count == (key.block.is_v4 ? room4 : room6))
+                continue;
+            key.answer.object = fused_entry_object(entry);
             if (v4)
                 (key.block.is_v4 ? v4 : v6)[*count] = key;
             ++*count;
@@ -311,28 +328,43 @@ static void address_sort(address_key *keys, address_key *spare, size_t n)
 
 /* -------------------------------------------------------------- the intervals */
 
+static inline fused_ip address_level_get(const address_level *level, size_t i)
+{
+    fused_ip ip = {level->his[i], level->los[i]};
+
+    return ip;
+}
+
+static void address_level_set(address_level *level, size_t i, fused_ip ip)
+{
+    level->his[i] = ip.hi;
+    level->los[i] = ip.lo;
+}
+
 /* Where intervals go; with no arrays they are counted. */
 typedef struct address_out {
-    uint32_t *starts4;
-    fused_ip *starts6;
-    uint64_t *places;
-    size_t    n;
-    fused_ip  last;
+    uint32_t       *starts4;
+    address_level  *starts6;
+    address_answer *answers;
+    size_t          n;
+    fused_ip        last;
 } address_out;
 
+static const address_answer address_nothing = {ADDRESS_NONE, 0};
+
 /* An interval begins, or takes the place of one that began just there. */
-static void address_emit(address_out *out, fused_ip start, uint64_t place)
+static void address_emit(address_out *out, fused_ip start, address_answer answer)
 {
     if (out->n == 0 || address_compare_ip(out->last, start) != 0)
         out->n++;
     out->last = start;
-    if (!out->places)
+    if (!out->answers)
         return;
-    out->places[out->n - 1] = place;
+    out->answers[out->n - 1] = answer;
     if (out->starts4)
         out->starts4[out->n - 1] = (uint32_t)start.lo;
     else
-        out->starts6[out->n - 1] = start;
+        address_level_set(out->starts6, out->n - 1, start);
 }
 
 static fused_ip address_block_end(const fused_block *b)
@@ -359,7 +391,7 @@ static unsigned address_leave(address_out *out, const address_key **open, unsign
             continue;
         end.lo++;
         end.hi += end.lo == 0;
-        address_emit(out, end, depth > 0 ? open[depth - 1]->place : ADDRESS_NONE);
+        address_emit(out, end, depth > 0 ? open[depth - 1]->answer : address_nothing);
     }
     return depth;
 }
@@ -373,13 +405,13 @@ static void address_flatten(const address_key *keys, size_t n, address_out *out)
     out->n = 0;
     if (n == 0)
         return;
-    address_emit(out, zero, ADDRESS_NONE);
+    address_emit(out, zero, address_nothing);
     for (size_t i = 0; i < n; i++) {
         if (i > 0 && address_same(&keys[i - 1], &keys[i]))
             continue;
         depth         = address_leave(out, open, depth, &keys[i]);
         open[depth++] = &keys[i];
-        address_emit(out, keys[i].block.ip, keys[i].place);
+        address_emit(out, keys[i].block.ip, keys[i].answer);
     }
     address_leave(out, open, depth, NULL);
 }
@@ -391,10 +423,10 @@ static void address_index_free(const akv_allocator *a, address_index *ix)
     if (!ix)
         return;
     akvi_free(a, ix->starts4, ix->n4 * sizeof *ix->starts4);
-    akvi_free(a, ix->places4, ix->n4 * sizeof *ix->places4);
-    akvi_free(a, ix->places6, ix->n6 * sizeof *ix->places6);
+    akvi_free(a, ix->answers4, ix->n4 * sizeof *ix->answers4);
+    akvi_free(a, ix->answers6, ix->n6 * sizeof *ix->answers6);
     for (unsigned i = 0; i < ix->levels_n; i++)
-        akvi_free(a, ix->levels[i].starts, ix->levels[i].n * sizeof *ix->levels[i].starts);
+        akvi_free(a, ix->levels[i].his, 2 * ix->levels[i].n * sizeof *ix->levels[i].his);
     akvi_free(a, ix->jump, ix->jump_n * sizeof *ix->jump);
     akvi_free(a, ix, sizeof *ix);
 }
@@ -407,12 +439,12 @@ static akv_status address_fill4(const akv_allocator *a, address_index *ix, const
     ix->n4 = out.n;
     if (ix->n4 == 0)
         return AKV_OK;
-    ix->starts4 = akvi_alloc_n(a, ix->n4, sizeof *ix->starts4);
-    ix->places4 = ix->starts4 ? akvi_alloc_n(a, ix->n4, sizeof *ix->places4) : NULL;
-    if (!ix->places4)
+    ix->starts4  = akvi_alloc_n(a, ix->n4, sizeof *ix->starts4);
+    ix->answers4 = ix->starts4 ? akvi_alloc_n(a, ix->n4, sizeof *ix->answers4) : NULL;
+    if (!ix->answers4)
         return AKV_NOMEM;
     out.starts4 = ix->starts4;
-    out.places  = ix->places4;
+    out.answers = ix->answers4;
     address_flatten(keys, (size_t)ix->keys4, &out);
     return AKV_OK;
 }
@@ -425,26 +457,28 @@ static akv_status address_fill6(const akv_allocator *a, address_index *ix, const
     ix->n6 = out.n;
     if (ix->n6 == 0)
         return AKV_OK;
-    ix->places6 = akvi_alloc_n(a, ix->n6, sizeof *ix->places6);
-    for (size_t n = ix->n6; ix->places6; n = (n + ADDRESS_FAN - 1) / ADDRESS_FAN) {
+    ix->answers6 = akvi_alloc_n(a, ix->n6, sizeof *ix->answers6);
+    for (size_t n = ix->n6; ix->answers6; n = (n + ADDRESS_FAN - 1) / ADDRESS_FAN) {
         address_level *level = &ix->levels[ix->levels_n];
 
-        level->starts = akvi_alloc_n(a, n, sizeof *level->starts);
-        if (!level->starts)
+        level->his = akvi_alloc_n(a, n, 2 * sizeof *level->his);
+        if (!level->his)
             break;
-        level->n = n;
+        level->los = level->his + n;
+        level->n   = n;
         ix->levels_n++;
         if (n <= ADDRESS_FAN)
             break;
     }
     if (ix->levels_n == 0 || ix->levels[ix->levels_n - 1].n > ADDRESS_FAN)
         return AKV_NOMEM;
-    out.starts6 = ix->levels[0].starts;
-    out.places  = ix->places6;
+    out.starts6 = &ix->levels[0];
+    out.answers = ix->answers6;
     address_flatten(keys, (size_t)ix->keys6, &out);
     for (unsigned i = 1; i < ix->levels_n; i++) {
         for (size_t k = 0; k < ix->levels[i].n; k++)
-            ix->levels[i].starts[k] = ix->levels[i - 1].starts[k * ADDRESS_FAN];
+            address_level_set(&ix->levels[i], k,
+                              address_level_get(&ix->levels[i - 1], k * ADDRESS_FAN));
     }
     return AKV_OK;
 }
@@ -474,7 +508,7 @@ static akv_status address_fill_jump(const akv_allocator *a, address_index *ix)
 static akv_status address_index_fill(const akv_fused *f, address_index *ix)
 {
     const akv_allocator *a = f->allocator;
-    address_key         *keys, *spare;
+    address_key         *keys, *keys6, *spare;
     uint64_t             n;
     akv_status           st = AKV_NOMEM;
 
@@ -484,17 +518,18 @@ static akv_status address_index_fill(const akv_fused *f, address_index *ix)
         return AKV_OK;
     keys  = akvi_alloc_n(a, (size_t)n, sizeof *keys);
     spare = keys ? akvi_alloc_n(a, (size_t)n, sizeof *spare) : NULL;
+    keys6 = keys ? keys + ix->keys4 : NULL;
     if (spare) {
-        address_collect(f, ix, keys, keys + ix->keys4);
+        address_collect(f, ix, keys, keys6);
         address_sort(keys, spare, (size_t)ix->keys4);
-        address_sort(keys + ix->keys4, spare, (size_t)ix->keys6);
+        address_sort(keys6, spare, (size_t)ix->keys6);
         st = AKV_OK;
     }
     akvi_free(a, spare, (size_t)n * sizeof *spare);
     if (st == AKV_OK)
         st = address_fill4(a, ix, keys);
     if (st == AKV_OK)
-        st = address_fill6(a, ix, keys + ix->keys4);
+        st = address_fill6(a, ix, keys6);
     if (st == AKV_OK)
         st = address_fill_jump(a, ix);
     akvi_free(a, keys, (size_t)n * sizeof *keys);
@@ -564,25 +599,27 @@ void akvi_fused_addresses_info(const fused_addresses *addresses, akv_fused_info 
     info->ip_v4_keys = ix->keys4;
     info->ip_v6_keys = ix->keys6;
     info->ip_others  = ix->others;
-    info->memory += sizeof *ix + ix->n4 * (sizeof *ix->starts4 + sizeof *ix->places4) +
-                    ix->n6 * sizeof *ix->places6 + ix->jump_n * sizeof *ix->jump;
+    info->memory += sizeof *ix + ix->n4 * (sizeof *ix->starts4 + sizeof *ix->answers4) +
+                    ix->n6 * sizeof *ix->answers6 + ix->jump_n * sizeof *ix->jump;
     for (unsigned i = 0; i < ix->levels_n; i++)
-        info->memory += ix->levels[i].n * sizeof *ix->levels[i].starts;
+        info->memory += 2 * ix->levels[i].n * sizeof *ix->levels[i].his;
 }
 
 /* ------------------------------------------------------------------- look-ups */
 
-static uint64_t address_find4(const address_index *ix, uint32_t ip)
+static const address_answer *address_find4(const address_index *ix, uint32_t ip)
 {
     size_t slot = ip >> ix->jump_shift;
     size_t at   = ix->jump[slot];
     size_t n    = (slot + 1 < ix->jump_n ? ix->jump[slot + 1] + (size_t)1 : ix->n4) - at;
 
+    for (size_t i = 0; i < n && i < ADDRESS_FAN; i += 4)
+        __builtin_prefetch(ix->answers4 + at + i);
     while (n > 1) {
         at += ix->starts4[at + n / 2] <= ip ? n / 2 : 0;
         n -= n / 2;
     }
-    return ix->places4[at];
+    return &ix->answers4[at];
 }
 
 /* Without a branch that could be predicted wrongly. */
@@ -591,34 +628,47 @@ static inline bool address_at_or_before(fused_ip a, fused_ip b)
     return (a.hi < b.hi) | ((a.hi == b.hi) & (a.lo <= b.lo));
 }
 
-static uint64_t address_find6(const address_index *ix, fused_ip ip)
+/* The last of n starts from `at` on that is at or before the address; the first
+ * one is. */
+static inline size_t address_search6(const address_level *l, size_t at, size_t n, fused_ip ip)
+{
+    size_t from = at, left = n;
+
+    for (; left > 1; left -= left / 2)
+        at += l->his[at + left / 2] <= ip.hi ? left / 2 : 0;
+    if (l->his[at] != ip.hi)
+        return at;
+    for (at = from, left = n; left > 1; left -= left / 2)
+        at += address_at_or_before(address_level_get(l, at + left / 2), ip) ? left / 2 : 0;
+    return at;
+}
+
+static const address_answer *address_find6(const address_index *ix, fused_ip ip)
 {
     size_t at = 0;
 
     for (unsigned level = ix->levels_n; level-- > 0;) {
-        const address_level *l    = &ix->levels[level];
-        size_t               left = l->n - at * ADDRESS_FAN;
-        size_t               n    = left < ADDRESS_FAN ? left : ADDRESS_FAN;
-        const fused_ip      *from = l->starts + (at *= ADDRESS_FAN);
+        const address_level *l = &ix->levels[level];
+        size_t               left, n;
 
-        for (size_t i = 0; i < n; i += 4)
-            __builtin_prefetch(from + i);
-        for (size_t i = 0; level == 0 && i < n; i += 8)
-            __builtin_prefetch(ix->places6 + at + i);
-        while (n > 1) {
-            at += address_at_or_before(l->starts[at + n / 2], ip) ? n / 2 : 0;
-            n -= n / 2;
-        }
+        at *= ADDRESS_FAN;
+        left = l->n - at;
+        n    = left < ADDRESS_FAN ? left : ADDRESS_FAN;
+        for (size_t i = 0; level < ADDRESS_FAR && i < n; i += 8)
+            __builtin_prefetch(l->his + at + i);
+        for (size_t i = 0; level == 0 && i < n; i += 4)
+            __builtin_prefetch(ix->answers6 + at + i);
+        at = address_search6(l, at, n, ip);
     }
-    return ix->places6[at];
+    return &ix->answers6[at];
 }
 
 static akv_status address_lookup(const akv_fused *f, const fused_block *ip, akv_slice *object_out,
                                  akv_slice *key_out)
 {
-    const address_index *ix    = atomic_load_explicit(&f->addresses->index, memory_order_acquire);
-    uint64_t             place = ADDRESS_NONE;
-    const uint8_t       *entry;
+    const address_index  *ix     = atomic_load_explicit(&f->addresses->index, memory_order_acquire);
+    const address_answer *answer = &address_nothing;
+    const uint8_t        *entry;
 
     if (!ix) {
         akv_status st = address_make(f);
@@ -628,15 +678,15 @@ static akv_status address_lookup(const akv_fused *f, const fused_block *ip, akv_
         ix = atomic_load_explicit(&f->addresses->index, memory_order_acquire);
     }
     if (ip->is_v4 && ix->n4 > 0)
-        place = address_find4(ix, (uint32_t)ip->ip.lo);
+        answer = address_find4(ix, (uint32_t)ip->ip.lo);
     else if (!ip->is_v4 && ix->n6 > 0)
-        place = address_find6(ix, ip->ip);
-    if (place == ADDRESS_NONE)
+        answer = address_find6(ix, ip->ip);
+    if (answer->place == ADDRESS_NONE)
         return AKV_ABSENT;
-    entry = f->index + place;
+    entry = f->index + answer->place;
     if (key_out)
         *key_out = akv_bytes(fused_entry_key(entry), fused_entry_key_len(entry));
-    return akvi_fused_object(f, entry, f->check_objects, object_out);
+    return akvi_fused_object_at(f, entry, answer->object, f->check_objects, object_out);
 }
 
 static akv_status address_bad(akv_slice text)

@@ -58,6 +58,18 @@ static akv_status engine_may_build(const akv_open_args *args, bool exists)
     return st;
 }
 
+static akv_status engine_new_writer(fused_store *s)
+{
+    akv_fused_writer_options opt = AKV_FUSED_WRITER_OPTIONS_INIT;
+
+    opt.flags     = s->options.hash_section ? 0 : AKV_FUSED_PLAIN;
+    opt.allocator = s->allocator;
+    opt.env       = s->env;
+    opt.buffer    = s->options.build_buffer;
+    opt.temp_dir  = s->options.temp_dir;
+    return akvi_fused_writer_new(&opt, s->path, &s->writer);
+}
+
 static akv_status engine_open_as(fused_store *s, const akv_open_args *args, bool *build_out)
 {
     akv_fused    *reader = NULL;
@@ -74,9 +86,7 @@ static akv_status engine_open_as(fused_store *s, const akv_open_args *args, bool
                          : (args->flags & AKV_OPEN_CREATE) != 0);
     if (*build_out) {
         st = engine_may_build(args, exists);
-        return st == AKV_OK ? akvi_fused_writer_new(s->allocator, s->env, !s->options.hash_section,
-                                                    &s->writer)
-                            : st;
+        return st == AKV_OK ? engine_new_writer(s) : st;
     }
     st = akvi_fused_open(args->path, &s->options, s->allocator, s->env,
                          args->flags & AKV_OPEN_SALVAGE ? args->logger : NULL, &reader);
@@ -257,11 +267,13 @@ static akv_status engine_finish(void *impl, const akv_job_options *opt)
     fused_store      *s      = impl;
     akv_fused        *reader = NULL;
     akv_fused_writer *writer;
+    akv_job           job;
     akv_status        st = engine_take_writer(s, &writer);
 
     if (st != AKV_OK)
         return st;
-    st = akvi_fused_build(writer, s->path, s->exclusive, opt);
+    akv_job_begin(&job, opt, s->env, 0, "bytes");
+    st = akvi_fused_build(writer, s->path, s->exclusive, &job);
     if (st == AKV_OK) {
         s->exclusive = false; /* the file that is there now is our own */
         st           = akvi_fused_open(s->path, &s->options, s->allocator, s->env, NULL, &reader);
@@ -527,6 +539,7 @@ static void engine_stats(void *impl, akv_stats *stats)
                   "Where the objects begin");
     akv_stats_add(stats, AKV_STAT_GAUGE, "file_size", "bytes", info.file_size, "The file's length");
     akv_stats_add_text(stats, "file_crc32", info.file_crc32, "CRC-32 of all but the header");
+    akv_stats_add(stats, AKV_STAT_GAUGE, "flags", "", info.flags, "The header's flag bits");
     akv_stats_add(stats, AKV_STAT_GAUGE, "keys", "keys", info.keys, "Different keys");
     akv_stats_add(stats, AKV_STAT_GAUGE, "index_size", "bytes", info.index_size,
                   "Bytes of the index");

@@ -35,9 +35,7 @@
  * for opening at once; merging and rebuilding by others drops it.
  *   descriptor
  *   zeroes, to a multiple of 64 in the file
- *   tags      8 bytes a group: a byte of the hash of each slot's key; 0: empty
- *   zeroes, to a multiple of 64 in the file
- *   slots     64 bytes a group: 8 of 8 bytes (table.h)
+ *   table     groups of 64 bytes, below
  *   samples   place in the index of every 16th entry, 4 bytes each; 8 when the
  *             section begins at 4 GiB or beyond
  *   descriptor, the same again: the trailer by which the section is found
@@ -47,7 +45,9 @@
  *    8   8  length of the section
  *   16   8  seed of the hash
  *   24   4  groups
- *   28   4  reach: groups to look into before a key is known to be absent
+ *   28   4  reach: groups to look into before a key is known to be absent, 1 to
+ *           256, or a file could make each look-up search all of it; random keys
+ *           need 30 to 60 when they are 10,000,000
  *   32   4  CRC-32 of the file's bytes [40, section)
  *   36   4  CRC-32 of the section between its two descriptors
  *   40  12  0
@@ -55,10 +55,23 @@
  *   56   8  magic "\xf5" "hashix1"
  *
  * A plain file ends in an offset below 2^63, and one without keys has no
- * section, so the magic with the flag can't be met by chance. A key's group is
- * (hash >> 32) * groups >> 32, its tag the hash's low byte, 1 for 0; the hash is
- * akvi_hash. A key that finds its group full goes to the next, the first after
- * the last.
+ * section, so the magic with the flag can't be met by chance.
+ *
+ * group of the table
+ *    0   8  tags: a byte of the hash of each slot's key; 0: the slot is empty
+ *    8  56  slots: 8 of 7 bytes or 7 of 8, and then the last tag is always 0
+ *
+ * slot: one number, from the top
+ *    1 bit   in the last slot, keys were passed on; in others 0
+ *    p bits  entry's place in the index
+ *    o bits  object's offset in the file; its lower bits are left out when it
+ *            has more than o
+ *
+ * Let i be the bits that the index's length takes, and d those of index_offset.
+ * Slots are of 7 bytes if i + d <= 55, else of 8; o is d, or 63 - i if that is
+ * less. A key's group is (hash >> 32) * groups >> 32, its tag the hash's low
+ * byte, 1 for 0; the hash is akvi_hash. A key that finds its group full goes to
+ * the next, the first after the last, and leaves the mark there.
  *
  * Valid iff: length >= 40, magic and version match, file_crc32 matches, the
  * num_keys entries lie in the file, and each offset leads to an object that
@@ -91,6 +104,7 @@
     "hashix1"
 #define FUSED_DESCRIPTOR     64u
 #define FUSED_DESCRIPTOR_CRC 52u
+#define FUSED_REACH_MOST     256u
 /* Entries per block: of each block the place of its first entry is known, and
  * a cursor finds the others. */
 #define FUSED_BLOCK 16u

@@ -1,18 +1,20 @@
 /* SPDX-License-Identifier: MIT
  *
- * offsets.c: see offsets.h. Linear probing, at most half full.
+ * offsets.c: see offsets.h. Linear probing, at most half full. Where the slots
+ * lie in memory is part of the hash, so that no file can be made to crowd them.
  */
 #include "engines/fused/offsets.h"
 
 #include "common/base/bytes.h"
 #include "common/base/mem.h"
+#include "common/map/hash.h"
 
 #define OFFSETS_LEAST 256u
 
 static uint64_t *offsets_slot(uint64_t *slots, size_t cap, uint64_t stored)
 {
-    uint64_t mixed = stored * UINT64_C(0x9e3779b97f4a7c15);
-    size_t   at    = (size_t)(mixed >> 32) & (cap - 1);
+    uint64_t mixed = akvi_hash_fold(stored ^ (uintptr_t)slots, UINT64_C(0x9e3779b97f4a7c15));
+    size_t   at    = (size_t)mixed & (cap - 1);
 
     while (slots[at] != 0 && slots[at] != stored)
         at = (at + 1) & (cap - 1);

@@ -14,6 +14,8 @@
 #include "engines/fused/address.h"
 #include "engines/fused/sort.h"
 
+#include <stdio.h>
+
 #define OPEN_AHEAD 32u /* entries whose slots are asked for before they are filled */
 
 static const char *const open_modes[] = {"map", "read", NULL};
@@ -32,6 +34,11 @@ const akv_option akvi_fused_options[AKVI_FUSED_OPTIONS_N] = {
      NULL, "building: add the section that makes opening instant"},
     {"mode", AKV_OPTION_CHOICE, offsetof(akv_fused_options, mode), 0, 1, AKV_FUSED_MAP, NULL,
      open_modes, "map the file, or read it into memory, safe from changes in place"},
+    {"build_buffer", AKV_OPTION_BYTES, offsetof(akv_fused_options, build_buffer),
+     AKV_FUSED_LEAST_BUFFER, UINT64_C(1) << 40, AKV_FUSED_DEFAULT_BUFFER, NULL, NULL,
+     "building: memory to use before keys and values go to temporary files"},
+    {"temp_dir", AKV_OPTION_TEXT, offsetof(akv_fused_options, temp_dir), 0, 0, 0, NULL, NULL,
+     "building: the folder for those; else that of the store"},
 };
 
 /* ----------------------------------------------------------------- the file */
@@ -54,24 +61,29 @@ static akv_status open_read(akv_fused *f, const void **data_out, size_t *len_out
     return akvi_read_full(f->file, f->path, copy, *len_out, 0);
 }
 
+/* The file's bytes; what was read of it needs the file no more. */
 static akv_status open_load(akv_fused *f)
 {
     const void *data = NULL;
     size_t      len  = 0;
-    akv_status  st   = f->env->ops->open(f->env, f->path, 0, &f->file);
+    akv_status  st;
 
-    if (st == AKV_OK && f->options.mode == AKV_FUSED_MAP)
+    if (f->options.mode == AKV_FUSED_MAP)
         st = akvi_load(f->file, f->path, f->allocator, &data, &len, &f->mapped);
-    else if (st == AKV_OK)
+    else
         st = open_read(f, &data, &len);
     f->data = data;
     f->size = len;
+    if (!f->mapped) {
+        akvi_file_drop(f->file);
+        f->file = NULL;
+    }
     return st;
 }
 
 static void open_unload(akv_fused *f)
 {
-    if (f->data)
+    if (f->data && !f->borrowed)
         akvi_unload(f->file, f->allocator, f->data, (size_t)f->size, f->mapped);
     akvi_file_drop(f->file);
 }
@@ -154,12 +166,14 @@ static akv_status open_step(const akv_fused *f, uint32_t i, uint64_t *at)
 static akv_status open_entries(akv_fused *f)
 {
     const uint8_t *before = NULL;
-    uint64_t       at     = 0;
+    uint64_t       at     = 0, most;
     akv_status     st     = AKV_OK;
 
+    most        = (f->size - (uint64_t)(f->index - f->data)) / FUSED_ENTRY_LEAST;
+    most        = f->header.num_keys < most ? f->header.num_keys : most;
     f->ordered  = true;
     f->entries  = 0;
-    f->places_n = (f->header.num_keys + (size_t)FUSED_BLOCK - 1) / FUSED_BLOCK;
+    f->places_n = (size_t)((most + FUSED_BLOCK - 1) / FUSED_BLOCK);
     f->places   = akvi_alloc_n(f->allocator, f->places_n, sizeof *f->places);
     if (!f->places)
         return AKV_NOMEM;
@@ -217,8 +231,9 @@ static akv_status open_table(akv_fused *f)
     uint64_t   hashes[OPEN_AHEAD], places[OPEN_AHEAD], objects[OPEN_AHEAD];
     uint64_t   at   = 0;
     uint64_t   seed = f->env->ops->monotonic_ns(f->env) ^ (uintptr_t)f;
-    bool       far  = f->size > UINT32_MAX;
-    akv_status st   = akvi_fused_table_new(f->allocator, f->keys, far, seed, &f->table);
+    akv_status st   = akvi_fused_table_new(
+          f->allocator, f->keys, akvi_fused_table_shape(f->index_size, f->header.index_offset), seed,
+          &f->table);
 
     for (uint64_t i = 0, n; st == AKV_OK && i < f->keys; i += n) {
         for (n = 0; n < OPEN_AHEAD && i + n < f->keys; n++) {
@@ -247,7 +262,7 @@ akv_status akvi_fused_walk(akv_fused *f, bool salvage)
     }
     if (st == AKV_OK && !f->ordered)
         st = open_permute(f);
-    return st == AKV_OK ? open_table(f) : st;
+    return st == AKV_OK && !f->index_only ? open_table(f) : st;
 }
 
 void akvi_fused_unwalk(akv_fused *f)
@@ -329,17 +344,35 @@ static void open_by_section(akv_fused *f)
     fused_section_parts parts;
 
     akvi_fused_section_parts(f->section.offset, f->section.groups, f->header.num_keys, &parts);
-    f->table      = (fused_table){.tags   = f->data + parts.tags,
-                                  .slots  = f->data + parts.slots,
-                                  .groups = f->section.groups,
-                                  .seed   = f->section.seed,
-                                  .reach  = f->section.reach,
-                                  .far    = parts.far};
-    f->samples    = f->data + parts.samples;
-    f->entries    = f->header.num_keys;
-    f->keys       = f->header.num_keys;
     f->index_size = f->section.offset - f->header.index_offset;
-    f->ordered    = true;
+    f->table      = (fused_table){
+             .groups   = f->data + parts.table,
+             .groups_n = f->section.groups,
+             .seed     = f->section.seed,
+             .reach    = f->section.reach,
+             .shape    = akvi_fused_table_shape(f->index_size, f->header.index_offset),
+    };
+    f->samples     = f->data + parts.samples;
+    f->sample_size = parts.sample_size;
+    f->entries     = f->header.num_keys;
+    f->keys        = f->header.num_keys;
+    f->ordered     = true;
+}
+
+/* What the file's CRC does not cover, if a section does: with that CRC right, a
+ * descriptor whose own is wrong tells of another header than this one. */
+static akv_status open_header_crc(const akv_fused *f)
+{
+    const uint8_t *trailer;
+
+    if (f->section_state != AKV_FUSED_SECTION_DAMAGED || !(f->header.flags & FUSED_FLAG_SECTION))
+        return AKV_OK;
+    trailer = f->data + f->size - FUSED_DESCRIPTOR;
+    if (!fused_section_magic(trailer) || akvi_fused_section_sound(trailer, f->data))
+        return AKV_OK;
+    return AKV_FAIL_AT(AKV_CORRUPT, f->path, 0,
+                       "the header is damaged: it does not fit its CRC32 at the file's end; "
+                       "restore the file or build it anew");
 }
 
 /* Check the file's CRC. When only the section is damaged, that is noted. */
@@ -348,15 +381,15 @@ static akv_status open_check(akv_fused *f, const akv_logger *salvage)
     akv_status st = open_crc(f);
 
     if (st == AKV_OK)
-        return st;
-    if (f->section.offset > 0 &&
-        akvi_crc32(0, f->data + FUSED_HEADER, (size_t)(f->section.offset - FUSED_HEADER)) ==
-            f->section.contents_crc) {
+        st = open_header_crc(f);
+    else if (f->section.offset > 0 &&
+             akvi_crc32(0, f->data + FUSED_HEADER, (size_t)(f->section.offset - FUSED_HEADER)) ==
+                 f->section.contents_crc) {
         f->section_state = AKV_FUSED_SECTION_DAMAGED;
         akv_engine_recovered();
-        return AKV_OK;
+        st = AKV_OK;
     }
-    if (salvage) {
+    if (st != AKV_OK && salvage) {
         akv_engine_log(salvage, AKV_LOG_WARN, "fused", "%s", akvi_pending_error()->text);
         akv_engine_recovered();
         st = AKV_OK;
@@ -366,25 +399,24 @@ static akv_status open_check(akv_fused *f, const akv_logger *salvage)
 
 /* -------------------------------------------------------------------- calls */
 
-static akv_status open_all(akv_fused *f, const akv_logger *salvage)
+/* With its bytes there, all else. */
+static akv_status open_contents(akv_fused *f, const akv_logger *salvage)
 {
     uint32_t   check = f->options.verify_on_open;
-    akv_status st    = open_load(f);
+    akv_status st    = open_header(f);
 
-    if (st == AKV_OK)
-        st = open_header(f);
     if (st != AKV_OK)
         return st;
     open_section(f);
     if (check == AKV_FUSED_CHECK_ALWAYS ||
         (check == AKV_FUSED_CHECK_AUTO && f->section_state != AKV_FUSED_SECTION_USED))
         st = open_check(f, salvage);
-    if (st == AKV_OK)
+    if (st == AKV_OK && !(salvage && f->header.index_offset <= f->size))
         st = open_room(f);
     if (st != AKV_OK)
         return st;
     f->index = f->header.num_keys > 0 ? f->data + f->header.index_offset : f->data;
-    if (f->section_state == AKV_FUSED_SECTION_USED) {
+    if (f->section_state == AKV_FUSED_SECTION_USED && !f->index_only) {
         open_by_section(f);
         return AKV_OK;
     }
@@ -396,30 +428,71 @@ static akv_status open_all(akv_fused *f, const akv_logger *salvage)
     return st;
 }
 
-akv_status akvi_fused_open(const char *path, const akv_fused_options *opt,
-                           const akv_allocator *allocator, akv_env *env, const akv_logger *salvage,
-                           akv_fused **fused_out)
+/* One without bytes; NULL without memory. */
+static akv_fused *open_new(const char *path, const akv_fused_options *opt,
+                           const akv_allocator *allocator, akv_env *env)
 {
     akv_fused *f = akvi_zalloc(allocator, sizeof *f);
-    akv_status st;
 
-    *fused_out = NULL;
     if (!f)
-        return AKV_NOMEM;
+        return NULL;
     f->allocator     = allocator;
     f->env           = env;
     f->options       = *opt;
     f->check_objects = opt->check_objects;
     f->path          = akvi_strdup(allocator, path);
-    st               = f->path ? akvi_fused_addresses_new(allocator, &f->addresses) : AKV_NOMEM;
+    if (f->path && akvi_fused_addresses_new(allocator, &f->addresses) == AKV_OK)
+        return f;
+    akvi_fused_close(f);
+    return NULL;
+}
+
+/* It has its bytes, or `st` says why not. */
+static akv_status open_finish(akv_fused *f, akv_status st, const akv_logger *salvage,
+                              akv_fused **fused_out)
+{
     if (st == AKV_OK)
-        st = open_all(f, salvage);
-    if (st != AKV_OK) {
+        st = open_contents(f, salvage);
+    if (st == AKV_OK)
+        *fused_out = f;
+    else
         akvi_fused_close(f);
-        return st;
-    }
-    *fused_out = f;
-    return AKV_OK;
+    return st;
+}
+
+akv_status akvi_fused_open(const char *path, const akv_fused_options *opt,
+                           const akv_allocator *allocator, akv_env *env, const akv_logger *salvage,
+                           akv_fused **fused_out)
+{
+    akv_fused *f = open_new(path, opt, allocator, env);
+    akv_status st;
+
+    *fused_out = NULL;
+    if (!f)
+        return AKV_NOMEM;
+    st = env->ops->open(env, path, 0, &f->file);
+    if (st == AKV_OK)
+        st = open_load(f);
+    return open_finish(f, st, salvage, fused_out);
+}
+
+akv_status akvi_fused_open_index(const char *path, const akv_allocator *allocator, akv_env *env,
+                                 akv_fused **fused_out)
+{
+    akv_fused_options opt = AKV_FUSED_OPTIONS_INIT;
+    akv_fused        *f;
+    akv_status        st;
+
+    opt.verify_on_open = AKV_FUSED_CHECK_ALWAYS;
+    *fused_out         = NULL;
+    f                  = open_new(path, &opt, allocator, env);
+    if (!f)
+        return AKV_NOMEM;
+    f->index_only = true;
+    st            = env->ops->open(env, path, 0, &f->file);
+    if (st == AKV_OK)
+        st = open_load(f);
+    return open_finish(f, st, NULL, fused_out);
 }
 
 void akvi_fused_close(akv_fused *f)
@@ -433,27 +506,107 @@ void akvi_fused_close(akv_fused *f)
     akvi_free(f->allocator, f, sizeof *f);
 }
 
-akv_status akv_fused_open(const char *path, const akv_fused_options *opt, akv_fused **fused_out)
+/* ------------------------------------------------------------- public calls */
+
+/* A caller's options, checked and with every component there. */
+static akv_status open_options(const akv_fused_options *opt, akv_fused_options *own_out)
 {
     akv_fused_options own = AKV_FUSED_OPTIONS_INIT;
     akv_status        st  = AKV_OK;
 
-    akvi_call_begin();
-    if (!fused_out)
-        return akvi_call_end(AKV_FAIL(AKV_MISUSE, "fused_out is NULL"), "fused");
-    *fused_out = NULL;
-    if (!path)
-        st = AKV_FAIL(AKV_MISUSE, "path is NULL");
-    else if (opt && opt->head.engine && strcmp(opt->head.engine, "fused") != 0)
-        st = AKV_FAIL(AKV_MISUSE, "options of engine '%s' given to fused", opt->head.engine);
-    if (st == AKV_OK && opt)
+    if (opt && opt->head.engine && strcmp(opt->head.engine, "fused") != 0)
+        return AKV_FAIL(AKV_MISUSE, "options of engine '%s' given to fused", opt->head.engine);
+    if (opt)
         st = akvi_options_copy(&own, sizeof own, opt, "akv_fused_options");
     if (st == AKV_OK)
         st = akvi_options_check(akvi_fused_options, AKVI_FUSED_OPTIONS_N, &own);
+    own.allocator = akvi_allocator(own.allocator);
+    own.env       = own.env ? own.env : akv_env_posix();
+    *own_out      = own;
+    return st;
+}
+
+static akv_status open_path(const char *path, const akv_fused_options *opt, akv_fused **fused_out)
+{
+    akv_fused_options own;
+    akv_status        st = open_options(opt, &own);
+
+    if (st == AKV_OK && !path)
+        st = AKV_FAIL(AKV_MISUSE, "path is NULL");
+    return st == AKV_OK ? akvi_fused_open(path, &own, own.allocator, own.env, NULL, fused_out) : st;
+}
+
+static akv_status open_buffer(akv_slice bytes, const akv_fused_options *opt, akv_fused **fused_out)
+{
+    akv_fused_options own;
+    akv_fused        *f;
+    akv_status        st = open_options(opt, &own);
+
+    if (st == AKV_OK && !bytes.data && bytes.len > 0)
+        st = AKV_FAIL(AKV_MISUSE, "the buffer is NULL");
+    if (st != AKV_OK)
+        return st;
+    f = open_new("(buffer)", &own, own.allocator, own.env);
+    if (!f)
+        return AKV_NOMEM;
+    f->data     = bytes.data;
+    f->size     = bytes.len;
+    f->borrowed = true;
+    return open_finish(f, AKV_OK, NULL, fused_out);
+}
+
+static akv_status open_descriptor(int fd, const akv_fused_options *opt, akv_fused **fused_out)
+{
+    akv_fused_options own;
+    akv_fused        *f;
+    char              name[32];
+    akv_status        st = open_options(opt, &own);
+
+    if (st == AKV_OK && own.env != akv_env_posix())
+        st = AKV_FAIL(AKV_MISUSE, "a descriptor is the system's: no other env can read it");
+    if (st != AKV_OK)
+        return st;
+    snprintf(name, sizeof name, "(descriptor %d)", fd);
+    f = open_new(name, &own, own.allocator, own.env);
+    if (!f)
+        return AKV_NOMEM;
+    st = akvi_posix_adopt(fd, name, &f->file);
     if (st == AKV_OK)
-        st = akvi_fused_open(path, &own, akvi_allocator(own.allocator),
-                             own.env ? own.env : akv_env_posix(), NULL, fused_out);
-    return akvi_call_end(st, "fused");
+        st = open_load(f);
+    return open_finish(f, st, NULL, fused_out);
+}
+
+/* Begin a call that gives a reader; false ends it. */
+static bool open_begin(akv_fused **fused_out)
+{
+    akvi_call_begin();
+    if (fused_out)
+        *fused_out = NULL;
+    else
+        (void)akvi_call_end(AKV_FAIL(AKV_MISUSE, "fused_out is NULL"), "fused");
+    return fused_out != NULL;
+}
+
+akv_status akv_fused_open(const char *path, const akv_fused_options *opt, akv_fused **fused_out)
+{
+    if (!open_begin(fused_out))
+        return AKV_MISUSE;
+    return akvi_call_end(open_path(path, opt, fused_out), "fused");
+}
+
+akv_status akv_fused_open_buffer(const void *data, size_t len, const akv_fused_options *opt,
+                                 akv_fused **fused_out)
+{
+    if (!open_begin(fused_out))
+        return AKV_MISUSE;
+    return akvi_call_end(open_buffer(akv_bytes(data, len), opt, fused_out), "fused");
+}
+
+akv_status akv_fused_open_fd(int fd, const akv_fused_options *opt, akv_fused **fused_out)
+{
+    if (!open_begin(fused_out))
+        return AKV_MISUSE;
+    return akvi_call_end(open_descriptor(fd, opt, fused_out), "fused");
 }
 
 void akv_fused_close(akv_fused *fused)

@@ -14,6 +14,19 @@
 
 #include <stdio.h>
 
+#define READER_LINE 64u
+
+/* Most keys are of the length that is compared without a call or a branch. */
+static inline bool reader_same(const uint8_t *a, const uint8_t *b, size_t n)
+{
+    if (n < 16 || n > 32)
+        return n == 0 || memcmp(a, b, n) == 0;
+    return ((akvi_get_le64(a) ^ akvi_get_le64(b)) | (akvi_get_le64(a + 8) ^ akvi_get_le64(b + 8)) |
+            (akvi_get_le64(a + n - 16) ^ akvi_get_le64(b + n - 16)) |
+            (akvi_get_le64(a + n - 8) ^ akvi_get_le64(b + n - 8))) == 0;
+}
+
+/* Whether the key's entry is at a place, which can be anything. */
 static inline bool reader_is(const akv_fused *f, uint64_t place, akv_slice key)
 {
     const uint8_t *entry;
@@ -22,40 +35,52 @@ static inline bool reader_is(const akv_fused *f, uint64_t place, akv_slice key)
         place > f->index_size - FUSED_ENTRY_LEAST - key.len)
         return false;
     entry = f->index + place;
-    return akvi_equal(fused_entry_key(entry), fused_entry_key_len(entry), key.data, key.len);
+    return fused_entry_key_len(entry) == key.len &&
+           reader_same(fused_entry_key(entry), key.data, key.len);
 }
 
-static inline void reader_prefetch_object(const akv_fused *f, uint64_t off)
+/* Ask for an entry, for a key of this length, and an object of common length. */
+static inline void reader_prefetch(const akv_fused *f, uint64_t place, size_t key_len, uint64_t off)
 {
+    if (place < f->index_size) {
+        __builtin_prefetch(f->index + place);
+        __builtin_prefetch(f->index + place + key_len + FUSED_ENTRY_LEAST - 1);
+    }
     if (off < f->size) {
         __builtin_prefetch(f->data + off);
-        __builtin_prefetch(f->data + off + 64);
+        __builtin_prefetch(f->data + off + READER_LINE);
+        __builtin_prefetch(f->data + off + 2 * READER_LINE);
     }
 }
 
-/* The key's entry, or NULL. */
-static inline const uint8_t *reader_find(const akv_fused *f, akv_slice key, uint64_t hash)
+/* A key's entry and where its object is said to be; false when there is none.
+ * The object is a guess, that of the table: only the entry tells. */
+static inline bool reader_find(const akv_fused *f, akv_slice key, uint64_t hash,
+                               uint64_t *place_out, uint64_t *guess_out)
 {
-    fused_probe probe;
-    uint64_t    slot, place;
+    const fused_table_shape *shape = &f->table.shape;
+    fused_probe              probe;
+    uint64_t                 value;
 
-    if (f->keys == 0)
-        return NULL;
-    fused_table_prefetch(&f->table, hash);
     fused_probe_begin(&f->table, hash, &probe);
-    while (fused_probe_next(&f->table, &probe, &slot)) {
-        slot  = fused_table_slot(&f->table, slot);
-        place = fused_table_place(&f->table, slot);
-        reader_prefetch_object(f, fused_table_object(&f->table, slot));
-        if (reader_is(f, place, key))
-            return f->index + place;
+    while (fused_probe_next(&f->table, &probe, &value)) {
+        *place_out = fused_table_place(shape, value);
+        *guess_out = fused_table_object(shape, value);
+        reader_prefetch(f, *place_out, key.len, *guess_out);
+        if (reader_is(f, *place_out, key))
+            return true;
     }
-    return NULL;
+    return false;
 }
 
 const uint8_t *akvi_fused_entry(const akv_fused *f, akv_slice key)
 {
-    return reader_find(f, key, akvi_hash(key.data, key.len, f->table.seed));
+    uint64_t place, guess;
+
+    if (f->keys == 0 ||
+        !reader_find(f, key, akvi_hash(key.data, key.len, f->table.seed), &place, &guess))
+        return NULL;
+    return f->index + place;
 }
 
 static akv_status reader_bad_offset(const akv_fused *f, const uint8_t *entry)
@@ -92,10 +117,9 @@ akv_status akvi_fused_check_object(const akv_fused *f, uint64_t off, akv_slice o
                        "an object's CRC32 is 0x%08x, but 0x%08x is stored with it", crc, want);
 }
 
-akv_status akvi_fused_object(const akv_fused *f, const uint8_t *entry, bool check,
-                             akv_slice *object_out)
+static inline akv_status reader_object_at(const akv_fused *f, const uint8_t *entry, uint64_t off,
+                                          bool check, akv_slice *object_out)
 {
-    uint64_t off = fused_entry_object(entry);
     uint64_t len;
 
     *object_out = akv_bytes(NULL, 0);
@@ -112,12 +136,43 @@ akv_status akvi_fused_object(const akv_fused *f, const uint8_t *entry, bool chec
     return AKV_OK;
 }
 
+akv_status akvi_fused_object(const akv_fused *f, const uint8_t *entry, bool check,
+                             akv_slice *object_out)
+{
+    return reader_object_at(f, entry, fused_entry_object(entry), check, object_out);
+}
+
+akv_status akvi_fused_object_at(const akv_fused *f, const uint8_t *entry, uint64_t off, bool check,
+                                akv_slice *object_out)
+{
+    return reader_object_at(f, entry, off, check, object_out);
+}
+
+/* The object of an entry that has been found. The table's guess comes before the
+ * entry out of memory, so the object is read by the guess, and the entry has
+ * only to agree: a processor goes on with the object meanwhile. */
+static inline akv_status reader_object(const akv_fused *f, uint64_t place, size_t key_len,
+                                       uint64_t guess, bool check, akv_slice *object_out)
+{
+    const uint8_t *entry = f->index + place;
+    uint64_t       off   = guess <= f->size - FUSED_OBJECT_HEADER ? guess : 0;
+    const uint8_t *at    = f->data + off;
+    uint64_t       len   = akvi_get_be32(at);
+
+    if (akvi_get_be64(entry + 2 + key_len) != off || len > f->size - FUSED_OBJECT_HEADER - off ||
+        check)
+        return akvi_fused_object(f, entry, check, object_out);
+    *object_out = akv_bytes(at + FUSED_OBJECT_HEADER, (size_t)len);
+    return AKV_OK;
+}
+
 akv_status akvi_fused_get(const akv_fused *f, akv_slice key, bool check, akv_slice *object_out)
 {
-    const uint8_t *entry = akvi_fused_entry(f, key);
+    uint64_t place, guess;
 
-    if (entry)
-        return akvi_fused_object(f, entry, check, object_out);
+    if (f->keys > 0 &&
+        reader_find(f, key, akvi_hash(key.data, key.len, f->table.seed), &place, &guess))
+        return reader_object(f, place, key.len, guess, check, object_out);
     *object_out = akv_bytes(NULL, 0);
     return AKV_ABSENT;
 }
@@ -127,74 +182,75 @@ akv_status akvi_fused_exists(const akv_fused *f, akv_slice key)
     return akvi_fused_entry(f, key) ? AKV_OK : AKV_ABSENT;
 }
 
-/* One key of a batch between its stages. */
+/* ------------------------------------------------------------------ batches */
+
+/* Keys between two stages of a batch: what they ask for of memory is there by
+ * then, and not yet driven out by what others ask for. */
+#define READER_AHEAD 10u
+
+/* One key of a batch on its way. */
 typedef struct reader_step {
-    uint64_t       hash;
-    uint64_t       place; /* the first that the tags allow */
-    const uint8_t *entry; /* NULL: none */
+    uint64_t hash;
+    uint64_t place; /* the first that the tags of the first group allow */
+    uint64_t guess;
+    bool     absent;
 } reader_step;
 
-static void reader_batch_slots(const akv_fused *f, reader_step *steps, size_t n)
+static inline void reader_step_hash(const akv_fused *f, akv_slice key, reader_step *s)
+{
+    s->hash = akvi_hash(key.data, key.len, f->table.seed);
+    fused_table_prefetch(&f->table, s->hash);
+}
+
+static inline void reader_step_slot(const akv_fused *f, size_t key_len, reader_step *s)
 {
     fused_probe probe;
-    uint64_t    slot;
+    uint64_t    value;
 
-    for (size_t i = 0; i < n; i++) {
-        steps[i].place = FUSED_NO_PLACE;
-        fused_probe_begin(&f->table, steps[i].hash, &probe);
-        if (!fused_probe_next(&f->table, &probe, &slot))
-            continue;
-        slot           = fused_table_slot(&f->table, slot);
-        steps[i].place = fused_table_place(&f->table, slot);
-        if (steps[i].place < f->index_size) {
-            __builtin_prefetch(f->index + steps[i].place);
-            __builtin_prefetch(f->index + steps[i].place + 40);
-        }
-        reader_prefetch_object(f, fused_table_object(&f->table, slot));
-    }
+    fused_probe_begin(&f->table, s->hash, &probe);
+    s->absent = !fused_probe_next(&f->table, &probe, &value);
+    if (s->absent)
+        return;
+    s->place = fused_table_place(&f->table.shape, value);
+    s->guess = fused_table_object(&f->table.shape, value);
+    reader_prefetch(f, s->place, key_len, s->guess);
 }
 
-static void reader_batch_entries(const akv_fused *f, const akv_slice *keys, reader_step *steps,
-                                 size_t n)
+static inline akv_status reader_step_entry(const akv_fused *f, akv_slice key, bool check,
+                                           reader_step *s, akv_slice *object_out)
 {
-    for (size_t i = 0; i < n; i++) {
-        steps[i].entry = NULL;
-        if (steps[i].place == FUSED_NO_PLACE)
-            continue;
-        if (reader_is(f, steps[i].place, keys[i]))
-            steps[i].entry = f->index + steps[i].place;
-        else
-            steps[i].entry = reader_find(f, keys[i], steps[i].hash);
-        if (steps[i].entry && f->table.far)
-            reader_prefetch_object(f, fused_entry_object(steps[i].entry));
-    }
+    if (!s->absent &&
+        (reader_is(f, s->place, key) || reader_find(f, key, s->hash, &s->place, &s->guess)))
+        return reader_object(f, s->place, key.len, s->guess, check, object_out);
+    *object_out = akv_bytes(NULL, 0);
+    return AKV_ABSENT;
 }
 
-/* Each stage asks for the memory of the next for all keys, so that a batch
- * waits for its slowest access in each instead of for all of them. */
+/* Each stage asks for the memory that the next one of the same key reads, and
+ * other keys' stages are between them. */
 akv_status akvi_fused_get_batch(const akv_fused *f, size_t n, const akv_slice *keys, bool check,
                                 akv_slice *objects_out, akv_status *statuses_out)
 {
     reader_step steps[FUSED_BATCH];
     akv_status  first = AKV_OK;
 
-    for (size_t i = 0; i < n; i++) {
-        steps[i].hash  = akvi_hash(keys[i].data, keys[i].len, f->table.seed);
-        steps[i].entry = NULL;
-        if (f->keys > 0)
-            fused_table_prefetch(&f->table, steps[i].hash);
-    }
-    if (f->keys > 0) {
-        reader_batch_slots(f, steps, n);
-        reader_batch_entries(f, keys, steps, n);
-    }
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = 0; i < n && f->keys == 0; i++) {
         objects_out[i]  = akv_bytes(NULL, 0);
         statuses_out[i] = AKV_ABSENT;
-        if (steps[i].entry)
-            statuses_out[i] = akvi_fused_object(f, steps[i].entry, check, &objects_out[i]);
-        if (first == AKV_OK && statuses_out[i] < 0)
-            first = statuses_out[i];
+    }
+    for (size_t i = 0; i < n + 2 * READER_AHEAD && f->keys > 0; i++) {
+        size_t slot = i - READER_AHEAD, entry = slot - READER_AHEAD; /* below 0: huge */
+
+        if (i < n)
+            reader_step_hash(f, keys[i], &steps[i]);
+        if (slot < n)
+            reader_step_slot(f, keys[slot].len, &steps[slot]);
+        if (entry >= n)
+            continue;
+        statuses_out[entry] =
+            reader_step_entry(f, keys[entry], check, &steps[entry], &objects_out[entry]);
+        if (first == AKV_OK && statuses_out[entry] < 0)
+            first = statuses_out[entry];
     }
     return first;
 }
@@ -271,13 +327,14 @@ akv_status akv_fused_objects(const akv_fused *fused,
         unsigned n = akvi_fused_block(fused, i / FUSED_BLOCK, places);
 
         for (unsigned k = 0; k < n && st == AKV_OK && !stop; k++) {
-            const uint8_t *entry = fused->index + places[k];
+            const uint8_t *entry;
 
             if (places[k] == FUSED_NO_PLACE) {
                 st = akvi_fused_bad_place(fused);
                 break;
             }
-            st = akvi_fused_offsets_add(&seen, fused_entry_object(entry), &fresh);
+            entry = fused->index + places[k];
+            st    = akvi_fused_offsets_add(&seen, fused_entry_object(entry), &fresh);
             if (st != AKV_OK || !fresh)
                 continue;
             st = akvi_fused_object(fused, entry, fused->check_objects, &object);
@@ -321,7 +378,7 @@ void akvi_fused_info(const akv_fused *f, akv_fused_info *info_out)
         info.trailing_bytes = f->size - f->header.index_offset - f->index_size;
     info.keys   = f->keys;
     info.memory = sizeof *f + f->table.memory_size + f->places_n * sizeof *f->places +
-                  (f->mapped ? 0 : f->size);
+                  (f->mapped || f->borrowed ? 0 : f->size);
     info.section = f->section_state;
     if (f->section_state == AKV_FUSED_SECTION_USED)
         info.section_bytes = f->section.length;

@@ -34,19 +34,22 @@ struct akv_fused {
     uint64_t         *places;
     size_t            places_n;
     const uint8_t    *samples; /* the section's, instead of places; NULL without */
+    unsigned          sample_size;
     fused_section     section; /* as described; offset 0: nothing is known of it */
     akv_fused_section section_state;
     bool              ordered;
     bool              check_objects;
-    bool              salvaged; /* the index is damaged: what follows the damage is left out */
+    bool              index_only; /* there is no table, so no key can be looked up */
+    bool              salvaged;   /* the index is damaged: what follows the damage is left out */
     fused_header      header;
     uint32_t          entries;    /* in the index, with repeats */
     uint64_t          index_size; /* bytes of those */
     /* components */
     const akv_allocator *allocator;
     akv_env             *env;
-    akv_file            *file; /* NULL when it was read into memory */
+    akv_file            *file; /* NULL unless it is mapped */
     bool                 mapped;
+    bool                 borrowed; /* the bytes are the caller's */
     char                *path;
     akv_fused_options    options;
 
@@ -58,6 +61,10 @@ struct akv_fused {
 AKVI_MUST_USE akv_status akvi_fused_open(const char *path, const akv_fused_options *opt,
                                          const akv_allocator *allocator, akv_env *env,
                                          const akv_logger *salvage, akv_fused **fused_out);
+/* For walking over all entries: all bytes are checked by the file's CRC, a hash
+ * section is left aside, and no table is made. */
+AKVI_MUST_USE akv_status akvi_fused_open_index(const char *path, const akv_allocator *allocator,
+                                               akv_env *env, akv_fused **fused_out);
 void                     akvi_fused_close(akv_fused *f);
 
 AKVI_MUST_USE akv_status akvi_fused_get(const akv_fused *f, akv_slice key, bool check,
@@ -74,6 +81,10 @@ const uint8_t *akvi_fused_entry(const akv_fused *f, akv_slice key);
 /* The object that an entry leads to. */
 AKVI_MUST_USE akv_status akvi_fused_object(const akv_fused *f, const uint8_t *entry, bool check,
                                            akv_slice *object_out);
+/* The same, when it is known already that this is at `off`: nothing of the
+ * entry is read, but for messages. */
+AKVI_MUST_USE akv_status akvi_fused_object_at(const akv_fused *f, const uint8_t *entry,
+                                              uint64_t off, bool check, akv_slice *object_out);
 /* Whether an object's CRC is the one stored before it at `off`. */
 AKVI_MUST_USE akv_status akvi_fused_check_object(const akv_fused *f, uint64_t off,
                                                  akv_slice object);
@@ -93,8 +104,8 @@ void akvi_fused_cursor_range(const akv_fused *f, akv_slice lower, const akv_slic
 static inline uint64_t fused_block_place(const akv_fused *f, uint64_t block)
 {
     if (f->samples)
-        return f->table.far ? akvi_get_be64(f->samples + block * 8)
-                            : akvi_get_be32(f->samples + block * 4);
+        return f->sample_size == 8 ? akvi_get_be64(f->samples + block * 8)
+                                   : akvi_get_be32(f->samples + block * 4);
     return f->places[f->ordered ? block : block * FUSED_BLOCK];
 }
 
@@ -121,7 +132,7 @@ AKVI_MUST_USE akv_status akvi_fused_bad_place(const akv_fused *f);
 AKVI_MUST_USE akv_status akvi_fused_verify(const akv_fused *f, const akv_job_options *opt,
                                            akv_fused_report *report_out);
 
-#define AKVI_FUSED_OPTIONS_N 5u
+#define AKVI_FUSED_OPTIONS_N 7u
 extern const akv_option akvi_fused_options[AKVI_FUSED_OPTIONS_N];
 
 #endif

@@ -224,6 +224,9 @@ static akv_status reload_first(akv_fused_reloader *r)
     if (st != AKV_OK)
         return st;
     r->settled = reload_settled(r, g->fused, &r->seen);
+    /* Whatever is opened from now on would take the place of a good file. */
+    if (r->options.verify_on_open == AKV_FUSED_CHECK_AUTO)
+        r->options.verify_on_open = AKV_FUSED_CHECK_ALWAYS;
     akvi_mutex_lock(&r->mu);
     reload_swap(r, g);
     akvi_mutex_unlock(&r->mu);

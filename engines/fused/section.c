@@ -16,16 +16,14 @@ static uint64_t section_align(uint64_t at)
 void akvi_fused_section_parts(uint64_t offset, uint64_t groups, uint32_t keys,
                               fused_section_parts *parts_out)
 {
-    fused_section_parts p      = {.far = offset > UINT32_MAX};
+    fused_section_parts p      = {.sample_size = offset > UINT32_MAX ? 8 : 4};
     uint64_t            blocks = ((uint64_t)keys + FUSED_BLOCK - 1) / FUSED_BLOCK;
 
-    p.sample_size = p.far ? 8 : 4;
-    p.tags        = section_align(offset + FUSED_DESCRIPTOR);
-    p.slots       = section_align(p.tags + groups * TABLE_TAG_BYTES);
-    p.samples     = p.slots + groups * TABLE_SLOT_BYTES;
-    p.trailer     = p.samples + blocks * p.sample_size;
-    p.end         = p.trailer + FUSED_DESCRIPTOR;
-    *parts_out    = p;
+    p.table    = section_align(offset + FUSED_DESCRIPTOR);
+    p.samples  = p.table + groups * TABLE_GROUP;
+    p.trailer  = p.samples + blocks * p.sample_size;
+    p.end      = p.trailer + FUSED_DESCRIPTOR;
+    *parts_out = p;
 }
 
 static uint32_t section_crc(const uint8_t *descriptor, const uint8_t *header)
@@ -59,11 +57,17 @@ static bool section_fits(const fused_section *s, const fused_header *h, uint64_t
         h->index_offset > s->offset ||
         h->num_keys > (s->offset - h->index_offset) / FUSED_ENTRY_LEAST)
         return false;
-    if (s->groups == 0 || s->reach == 0 || s->reach > s->groups ||
-        (uint64_t)s->groups * TABLE_GROUP < h->num_keys)
+    if (s->reach == 0 || s->reach > s->groups || s->reach > FUSED_REACH_MOST ||
+        (uint64_t)s->groups * TABLE_SLOTS_MOST < h->num_keys)
         return false;
     akvi_fused_section_parts(s->offset, s->groups, h->num_keys, &parts);
     return parts.end == size && s->length == size - s->offset;
+}
+
+bool akvi_fused_section_sound(const uint8_t *in, const uint8_t header[FUSED_HEADER])
+{
+    return fused_section_magic(in) &&
+           akvi_get_be32(in + FUSED_DESCRIPTOR_CRC) == section_crc(in, header);
 }
 
 bool akvi_fused_section_read(const uint8_t *in, const uint8_t header[FUSED_HEADER], uint64_t size,
@@ -71,8 +75,7 @@ bool akvi_fused_section_read(const uint8_t *in, const uint8_t header[FUSED_HEADE
 {
     fused_header h;
 
-    if (!fused_section_magic(in) ||
-        akvi_get_be32(in + FUSED_DESCRIPTOR_CRC) != section_crc(in, header))
+    if (!akvi_fused_section_sound(in, header))
         return false;
     s_out->offset       = akvi_get_be64(in);
     s_out->length       = akvi_get_be64(in + 8);

@@ -19,10 +19,9 @@ typedef struct fused_section {
 
 /* What follows from offset, groups and the number of keys. */
 typedef struct fused_section_parts {
-    uint64_t tags, slots, samples, trailer; /* offsets in the file */
+    uint64_t table, samples, trailer; /* offsets in the file */
     uint64_t end;
     unsigned sample_size;
-    bool     far;
 } fused_section_parts;
 
 void akvi_fused_section_parts(uint64_t offset, uint64_t groups, uint32_t keys,
@@ -30,6 +29,8 @@ void akvi_fused_section_parts(uint64_t offset, uint64_t groups, uint32_t keys,
 /* `header`: the file's. */
 void akvi_fused_section_write(const fused_section *s, const uint8_t header[FUSED_HEADER],
                               uint8_t out[FUSED_DESCRIPTOR]);
+/* Whether `in` has the magic, and the checksum of itself and this header. */
+bool akvi_fused_section_sound(const uint8_t *in, const uint8_t header[FUSED_HEADER]);
 /* Whether `in` is a descriptor that fits this header and a file of `size` bytes. */
 bool akvi_fused_section_read(const uint8_t *in, const uint8_t header[FUSED_HEADER], uint64_t size,
                              fused_section *s_out);

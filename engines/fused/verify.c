@@ -24,6 +24,7 @@ typedef struct verify_run {
     fused_offsets    seen;    /* objects looked at */
     uint64_t         since;   /* bytes since the job's last step */
     bool             chained; /* the chain of objects is whole */
+    uint64_t         bytes;   /* of the objects looked at */
 } verify_run;
 
 static void verify_tell(verify_run *v, uint64_t *count)
@@ -111,6 +112,16 @@ static akv_status verify_object(verify_run *v, uint64_t off)
                     "an object of %llu bytes reaches past the end of the file at %llu",
                     (unsigned long long)len, (unsigned long long)f->size);
         verify_tell(v, &v->report.offset_faults);
+        return AKV_OK;
+    }
+    if (v->bytes > f->size)
+        return AKV_OK; /* told */
+    v->bytes += FUSED_OBJECT_HEADER + len;
+    if (v->bytes > f->size) {
+        AKV_FAIL_AT(AKV_CORRUPT, f->path, off,
+                    "objects lie over each other: with the one here they are longer than the file, "
+                    "so no more of them are looked at");
+        verify_tell(v, &v->report.count_faults);
         return AKV_OK;
     }
     object = akv_bytes(f->data + off + FUSED_OBJECT_HEADER, (size_t)len);
@@ -258,12 +269,12 @@ static void verify_section_fault(verify_run *v, uint64_t at, const char *what)
 static bool verify_in_table(const fused_table *t, const uint8_t *entry, uint64_t hash,
                             uint64_t place)
 {
-    uint64_t    want = fused_table_value(t, place, fused_entry_object(entry)), slot;
+    uint64_t    want = fused_table_value(&t->shape, place, fused_entry_object(entry)), value;
     fused_probe probe;
 
     fused_probe_begin(t, hash, &probe);
-    while (fused_probe_next(t, &probe, &slot))
-        if (fused_table_slot(t, slot) == want)
+    while (fused_probe_next(t, &probe, &value))
+        if (value == want)
             return true;
     return false;
 }
@@ -272,8 +283,9 @@ static uint64_t verify_table_used(const fused_table *t)
 {
     uint64_t used = 0;
 
-    for (uint64_t i = 0; i < t->groups * TABLE_TAG_BYTES; i++)
-        used += t->tags[i] != 0;
+    for (uint64_t i = 0; i < t->groups_n; i++)
+        for (unsigned slot = 0; slot < TABLE_TAGS; slot++)
+            used += t->groups[i * TABLE_GROUP + slot] != 0;
     return used;
 }
 

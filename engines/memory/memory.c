@@ -133,7 +133,7 @@ static akv_status memory_look(const memory_store *s, uint32_t flags, bool *exist
     *exists_out = st == AKV_OK;
     if (!*exists_out && (s->read_only || !(flags & AKV_OPEN_CREATE)))
         return AKV_FAIL_ERRNO(ENOENT, s->path, AKV_NO_OFFSET,
-                              "no store is there, and AKV_OPEN_CREATE was not given");
+                              "no store is there; AKV_OPEN_CREATE makes one");
     if (*exists_out && flags & AKV_OPEN_EXCLUSIVE)
         return AKV_FAIL_ERRNO(EEXIST, s->path, AKV_NO_OFFSET,
                               "can't make a store where one is, as AKV_OPEN_EXCLUSIVE asks");

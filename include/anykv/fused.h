@@ -48,6 +48,9 @@ extern "C" {
 #define AKV_FUSED_MAX_KEY    UINT64_C(65535)
 #define AKV_FUSED_MAX_OBJECT UINT64_C(4294967295)
 
+#define AKV_FUSED_DEFAULT_BUFFER (UINT64_C(256) << 20)
+#define AKV_FUSED_LEAST_BUFFER   (UINT64_C(1) << 20)
+
 /* ----------------------------------------------------------------- options */
 
 typedef enum akv_fused_mode {
@@ -67,7 +70,7 @@ typedef enum akv_fused_check {
     AKV_FUSED_CHECK_ALWAYS = 1,
     /* Unless the file has a hash section: opening then takes the same few
      * microseconds whatever the file's size, and akv_fused_verify is there for
-     * the rest. */
+     * the rest. A reload, which has a good file to lose, checks all the same. */
     AKV_FUSED_CHECK_AUTO = 2
 } akv_fused_check;
 
@@ -81,15 +84,19 @@ typedef struct akv_fused_options {
     uint8_t            reserved;
     uint32_t           mode; /* akv_fused_mode */
     uint32_t           reserved_2;
-    /* For akv_fused_open alone; a store opened by akv_open uses its own. NULL:
+    /* For akv_fused_open and its like; a store opened by akv_open uses its own. NULL:
      * malloc, POSIX files. */
     const akv_allocator *allocator;
     akv_env             *env;
+    /* Building by akv_put: as in akv_fused_writer_options, but with NULL what is
+     * spilled lies beside the store. */
+    uint64_t    build_buffer;
+    const char *temp_dir;
 } akv_fused_options;
 #define AKV_FUSED_OPTIONS_INIT                                                            \
     {                                                                                     \
         {sizeof(akv_fused_options), "fused"}, AKV_FUSED_CHECK_AUTO, false, true, true, 0, \
-            AKV_FUSED_MAP, 0, NULL, NULL                                                  \
+            AKV_FUSED_MAP, 0, NULL, NULL, AKV_FUSED_DEFAULT_BUFFER, NULL                  \
     }
 
 /* ----------------------------------------------------------------- reading
@@ -105,13 +112,25 @@ typedef struct akv_fused akv_fused;
  * Without one, or when the descriptor is damaged, the header, the file's CRC
  * and the whole index are checked, and a table is made in memory. A file whose
  * CRC is checked and wrong opens all the same when only its section is damaged;
- * akv_fused_info tells. What
- * the original accepts is accepted, such as bytes after the index, a wrong
+ * akv_fused_info tells. A header that is not the one the section was made with
+ * is AKV_CORRUPT where the CRC is checked: it might hide keys. What the original
+ * accepts is accepted otherwise, such as bytes after the index, a wrong
  * object count, keys out of order or twice: then the last of equal keys
  * counts, and scans are in order all the same.
  * AKV_CORRUPT and AKV_VERSION name the place in the file. */
 AKV_API akv_status akv_fused_open(const char *path, const akv_fused_options *opt,
                                   akv_fused **fused_out);
+/* The same of a file's bytes in memory, at any address; they are borrowed, and
+ * must not change, until akv_fused_close. opt->mode says nothing here. The path
+ * that errors and akv_fused_info name is "(buffer)". */
+AKV_API akv_status akv_fused_open_buffer(const void *data, size_t len, const akv_fused_options *opt,
+                                         akv_fused **fused_out);
+/* The same of a file that is open for reading, from its first byte. `fd` stays
+ * the caller's, who may close it right after: the reader has a duplicate, and
+ * leaves the place where the caller reads alone. It must be one that can be read
+ * at any place, so no pipe: AKV_IO; an opt->env but akv_env_posix() is
+ * AKV_MISUSE. The path is "(descriptor N)". */
+AKV_API akv_status akv_fused_open_fd(int fd, const akv_fused_options *opt, akv_fused **fused_out);
 AKV_API void       akv_fused_close(akv_fused *fused); /* takes NULL */
 
 /* The reader inside a handle that akv_open made, borrowed until akv_close.
@@ -199,7 +218,7 @@ typedef struct akv_fused_info {
     uint64_t    index_size;     /* bytes of the index */
     uint64_t    trailing_bytes; /* after the index */
     uint64_t    keys;           /* different ones */
-    uint64_t    memory;         /* heap bytes held for lookups, and for the copy in read mode */
+    uint64_t    memory;         /* heap bytes held for lookups, and for a copy of the file */
     bool        ordered;        /* keys stand in order and once each */
     bool        mapped;
     bool        ip_indexed; /* the index of addresses is made; these are 0 before: */
@@ -271,8 +290,8 @@ AKV_API akv_status akv_fused_verify(const akv_fused *fused, const akv_job_option
  *    blocks and take no part.
  *
  * The first look-up makes an index of all blocks in memory, once for each
- * reader: some 12 bytes for an IPv4 block that stands alone, 26 for an IPv6 one,
- * twice that at most, and 64 more for each block while it is made. Other threads
+ * reader: some 21 bytes for an IPv4 block that stands alone, 34 for an IPv6 one,
+ * twice that at most, and 80 more for each block while it is made. Other threads
  * that look up meanwhile wait for it; afterwards nothing waits. */
 AKV_API akv_status akv_fused_lookup_ip(const akv_fused *fused, akv_slice address,
                                        akv_slice *object_out, akv_slice *key_out);
@@ -284,10 +303,22 @@ AKV_API akv_status akv_fused_ip_index(const akv_fused *fused);
 
 /* ----------------------------------------------------------------- writing
  *
- * A writer collects objects and keys in memory; build writes the file. It is
- * for one thread at a time. The same calls give the same bytes. The file gets a
- * hash section, at most 12 bytes a key, unless it has no keys; readers that
- * don't know it let it pass. */
+ * A writer collects objects and keys; build writes the file. It is for one
+ * thread at a time. The same calls give the same bytes, whatever the buffer. The
+ * file gets a hash section, at most 12 bytes a key, unless it has no keys;
+ * readers that don't know it let it pass.
+ *
+ * What fits the buffer stays in memory: a key takes 50 bytes and its own there,
+ * an object 16 and its own. What doesn't fit is spilled to files without a name,
+ * gone when the writer is freed or its process ends, and keys are sorted in
+ * parts and merged by the build. Disk space for that is about the file's size
+ * without its hash section, the keys' once more if they are many buffers full,
+ * and 24 bytes a key while the hash section is made. Beyond the buffer there are
+ *  - 8 bytes for each object and, for those added deduped, 11 to 22 more: these
+ *    count towards the buffer, but leave at least a quarter of it to the rest;
+ *  - the allocator's own overhead and some MiB for moving bytes;
+ *  - the 256th part of the hash section, where that is more than half the buffer.
+ * An object that is larger than the buffer goes to the disk at once. */
 
 typedef struct akv_fused_writer akv_fused_writer;
 
@@ -300,10 +331,15 @@ typedef struct akv_fused_writer_options {
     uint32_t             reserved;
     const akv_allocator *allocator; /* NULL: malloc */
     akv_env             *env;       /* NULL: POSIX files */
+    uint64_t             buffer;    /* bytes of memory; default 256 MiB, least 1 MiB */
+    /* Folder for what is spilled, which should be on a disk, not in memory. NULL:
+     * what the environment variable TMPDIR says or, without it or with an env of
+     * one's own, the current folder. */
+    const char *temp_dir;
 } akv_fused_writer_options;
-#define AKV_FUSED_WRITER_OPTIONS_INIT                      \
-    {                                                      \
-        sizeof(akv_fused_writer_options), 0, 0, NULL, NULL \
+#define AKV_FUSED_WRITER_OPTIONS_INIT                                                      \
+    {                                                                                      \
+        sizeof(akv_fused_writer_options), 0, 0, NULL, NULL, AKV_FUSED_DEFAULT_BUFFER, NULL \
     }
 
 AKV_API akv_status akv_fused_writer_new(const akv_fused_writer_options *opt,
@@ -329,15 +365,33 @@ AKV_API akv_status akv_fused_remove_key(akv_fused_writer *writer, akv_slice key)
 /* add_object, then add_key; the object stays if the key fails. `id_out` may be NULL. */
 AKV_API akv_status akv_fused_add(akv_fused_writer *writer, akv_slice key, akv_slice object,
                                  uint32_t *id_out);
-/* Objects so far; add_key calls so far, less repeats found by builds. */
+/* Objects so far; add_key and remove_key calls so far, less those that sorting
+ * has found to be undone by later ones: after a build, the keys in its file. */
 AKV_API uint64_t akv_fused_writer_objects(const akv_fused_writer *writer);
 AKV_API uint64_t akv_fused_writer_keys(const akv_fused_writer *writer);
 
 /* Write the file, durably and in one step: until the last moment `path` is what
- * it was, and a failure leaves it so and nothing beside it. The writer keeps
- * all it has, so more can be added and built again. Progress is in bytes. */
+ * it was, and a failure leaves it so and nothing beside it. After a failure the
+ * writer can build again; after success it keeps all it has, so more can be
+ * added and built again. Progress is in bytes, those of merging included; its
+ * total is an upper bound until repeated keys are known. */
 AKV_API akv_status akv_fused_build(akv_fused_writer *writer, const char *path,
                                    const akv_job_options *opt);
+
+/* Make one file of several: the sources in order, the keys of each in order.
+ * Objects with equal bytes, in whichever source, become one; a later source's
+ * key takes the place of an earlier one's, whose object stays. Objects that no
+ * key of a source leads to are left out, and so are hash sections, of which the
+ * output gets one of its own, unless AKV_FUSED_PLAIN is set: then its bytes are
+ * those that the original's merge writes. No source makes an empty file.
+ *
+ * Every source is read to its end and checked, with its CRC-32 and those of its
+ * objects, before anything is written to `output`, which may be one of them. A
+ * damaged one is AKV_CORRUPT, which names it and the offset. Sources are mapped
+ * one at a time; memory and what is spilled are as for a writer, and NULL for
+ * temp_dir means beside `output`. */
+AKV_API akv_status akv_fused_merge(const char *const *sources, size_t n, const char *output,
+                                   const akv_fused_writer_options *opt, const akv_job_options *job);
 
 /* --------------------------------------------------------------- reloading
  *
@@ -347,7 +401,8 @@ AKV_API akv_status akv_fused_build(akv_fused_writer *writer, const char *path,
  * for nothing and costs some ten nanoseconds, so pin once for what must agree,
  * such as a batch or a scan, or for each read. A reload opens and checks the new
  * file first, then swaps: no read fails or waits, those under way end on the
- * file they began with, and a bad new file leaves the old one serving.
+ * file they began with, and a bad new file leaves the old one serving. Its CRC is
+ * checked, hash section or not, unless verify_on_open is AKV_FUSED_CHECK_NEVER.
  *
  *     akv_fused_reloader_open("names.fsdb", NULL, &r);
  *     akv_fused_watch_start(r, NULL, &w);

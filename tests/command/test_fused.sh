@@ -23,6 +23,13 @@ run fused build u.fsdb --input t.csv -o dedupe=false
 run fused info u.fsdb
 has "unless told otherwise" "num_objects    3" "$out"
 
+run fused objects t.fsdb
+exits "fused objects is fine" 0
+is "and prints each object once, by its first key" $'40\t{"org":"Alpha"}\n59\t{"org":"Beta"}' "$out"
+run fused objects t.fsdb --json
+json "fused objects --json is JSON" "$out"
+has "a line each" '{"offset":59,"value":{"org":"Beta"}' "$out"
+
 # The bytes that the format's description gives for {"v":1} under "k".
 echo '{"key":"k","value":{"v":1}}' | "$ANYKV" fused build one.fsdb -q -o hash_section=false
 is "the bytes are those of the format" \

@@ -35,7 +35,7 @@ json "help --json is JSON" "$out"
 run help
 list=$out
 man=$(cat "$root/docs/anykv.1")
-for c in $commands "fused build" "fused info" "fused lookup" "fused watch"; do
+for c in $commands "fused build" "fused info" "fused lookup" "fused watch" "fused merge"; do
     has "help lists $c" "  $c " "$list"
 done
 while read -r c; do
@@ -72,10 +72,22 @@ done
 run options --man
 has "the manual has the common options as they are" "$out" "$man"
 run options no-such
-exits "options of an unknown engine fail" 3
+exits "options of an unknown engine is wrong use" 2
 has "options of an unknown engine names it" "no-such" "$err"
 run options no-such --json
 json "that is told as JSON" "$err"
+
+case " $ANYKV_ENGINES " in
+*" fused "*)
+    run fused
+    exits "a group without a command is wrong use" 2
+    has "which tells its commands" "usage: anykv fused build" "$err"
+    run fused --json
+    exits "as JSON too" 2
+    json "which is JSON" "$err"
+    has "and says what is missing" "needs a command" "$err"
+    ;;
+esac
 
 run engines
 has "engines tells what letters mean" "N: native" "$out"

@@ -100,6 +100,16 @@ is "columns can be picked" 'said "hi"' "$out"
 run import -e fused --replace t.fsdb t.csv --key nothing
 exits "a column that is not there is refused" 3
 has "and those that are there are named" "id, name, note" "$err"
+run import -e fused --replace t.fsdb t.csv --key name --columns note,id
+run get t.fsdb 'Smith, J'
+is "the columns of the object can be picked" '{"note":"said \"hi\"","id":"1"}' "$out"
+run import -e fused --replace t.fsdb t.csv --columns note,moon
+exits "one that is not there is refused" 3
+has "and named" "'moon'" "$err"
+run import -e fused --replace t.fsdb t.csv --columns note,note
+exits "and so is one twice" 3
+run import -e fused --replace t.fsdb t.csv --columns note --value note
+exits "--columns and --value are wrong use" 2
 printf 'key\tvalue\na\\tb\tx\\\\y\n' >t.tsv
 run import -e fused --replace t.fsdb t.tsv
 run get t.fsdb -x 'a\tb' --format raw

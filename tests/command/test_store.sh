@@ -51,13 +51,18 @@ run get nothing.fsdb a --json
 json "that is told as JSON" "$err"
 has "with a code" '"code":"AKV_' "$err"
 run get -e no-such s.fsdb a
-exits "a wrong engine name is a failure" 3
+exits "a wrong engine name is wrong use" 2
 has "and those there are are told" "fused" "$err"
 run get -e memory s.fsdb a
 exits "memory has no files" 3
 run get s.fsdb a -o no_such=1
-exits "an unknown option is a failure" 3
+exits "an unknown option is wrong use" 2
 has "and it is named" "no_such" "$err"
+run get s.fsdb a -o mode=no-such
+exits "an option's bad value is wrong use" 2
+has "and it is named" "no-such" "$err"
+run verify s.fsdb -o no_such=1
+exits "of verify too" 2
 run get s.fsdb a -o mode
 exits "an option without a value is wrong use" 2
 run get s.fsdb a -o mode=read

@@ -9,6 +9,9 @@ need memory
 run put m.db k v
 exits "put makes no store by itself" 3
 has "and says what would" "name the engine" "$err"
+run put -e memory m.db k v
+exits "nor with the engine named" 3
+has "and says what would" "'put --create' makes one" "$err"
 run put --create -e memory m.db moon Luna
 exits "put --create makes one" 0
 run put m.db sun Sol --json

@@ -25,16 +25,11 @@ static void run_lsm(run_tap *tap, const char *label, const char *folder, const c
 
 int main(int argc, char **argv)
 {
-    run_tap                 tap    = {.only = argc > 1 ? argv[1] : NULL};
-    akv_conformance_options memory = run_options(&tap, "memory", AKV_CONFORMANCE_NO_PATH, NULL);
-    akv_conformance_options lsm    = run_options(&tap, "lsm", 0, NULL);
+    run_tap tap = {.only = argc > 1 ? argv[1] : NULL};
 
     run_lsm(&tap, "files in memory:", NULL, NULL);
     run_lsm(&tap, "files:", run_folder(&tap), NULL);
     run_lsm(&tap, "small memtables:", NULL, RUN_SMALL);
     run_lsm(&tap, "no threads:", NULL, RUN_SMALL ",threads=0");
-    lsm.text  = RUN_SMALL;
-    tap.label = "memory and lsm:";
-    tap.failed += (unsigned)akv_conformance_compare(&memory, &lsm);
     return run_end(&tap);
 }

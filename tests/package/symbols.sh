@@ -20,10 +20,14 @@ all_exported() { [ -z "$(comm -23 "$tmp/declared" "$tmp/exported")" ] || { comm 
 has_soname() { readelf -d "$so" | grep -q 'SONAME.*libanykv\.so\.0'; }
 versioned() { nm -D --defined-only "$so" | grep -q 'akv_open@@ANYKV_0'; }
 
+# What dlopen finds room for: glibc keeps little for libraries that come late.
+small_tls() { [ $(($(readelf -lW "$so" | awk '$1 == "TLS" {print $6}') + 0)) -le 128 ]; }
+
 ok "some symbols are exported" test -s "$tmp/exported"
 ok "only akv_ symbols are exported" only_prefix
 ok "every exported symbol is declared in a public header" all_declared
 ok "every declared function is exported" all_exported
 ok "the soname counts the ABI" has_soname
 ok "symbols carry the version node" versioned
+ok "thread-local variables are few, so that dlopen can load it" small_tls
 finish

@@ -499,6 +499,36 @@ static void test_fused_engine_salvages_what_can_be_read(void **state)
     engine_value_is(t, "b", "twos");
     assert_status(AKV_CORRUPT, akvi_fused.verify(t->impl, &engine_job));
     engine_close(t);
+    raw_small(&b);
+    akvi_put_be32(raw_bytes(&b) + 8, UINT32_MAX); /* more keys than there are */
+    engine_write_raw(t, &b);
+    assert_status(AKV_CORRUPT, engine_open(t, 0));
+    assert_ok(engine_open(t, AKV_OPEN_SALVAGE));
+    assert_int_equal(t->log.n, 2);
+    assert_ok(akvi_fused.count(t->impl, &engine_read, &n));
+    assert_int_equal(n, 3);
+    engine_value_is(t, "c", "ones");
+    engine_close(t);
+    akv_buffer_free(&b);
+}
+
+static void test_fused_engine_logs_that_a_section_is_damaged(void **state)
+{
+    engine_test *t = *state;
+    akv_buffer   b = AKV_BUFFER_INIT;
+
+    engine_make(t, 100, "v");
+    engine_close(t);
+    assert_int_equal(t->log.n, 0);
+    assert_ok(akvi_read_file(t->env, "db.fsdb", 1 << 20, &b));
+    raw_bytes(&b)[b.len - 30] ^= 1;
+    assert_ok(akvi_write_file(t->env, "db.fsdb", b.data, b.len));
+    assert_ok(engine_open(t, 0));
+    assert_int_equal(t->log.n, 1);
+    assert_non_null(strstr(t->log.text, "db.fsdb: the hash section is damaged"));
+    engine_value_is(t, "key-042", "v");
+    assert_status(AKV_CORRUPT, akvi_fused.verify(t->impl, &engine_job));
+    engine_close(t);
     akv_buffer_free(&b);
 }
 
@@ -588,6 +618,7 @@ int main(void)
         ENGINE_TEST(test_fused_engine_iterates_within_bounds),
         ENGINE_TEST(test_fused_engine_failed_move_can_be_tried_again),
         ENGINE_TEST(test_fused_engine_salvages_what_can_be_read),
+        ENGINE_TEST(test_fused_engine_logs_that_a_section_is_damaged),
         ENGINE_TEST(test_fused_engine_checkpoint_is_the_same_file),
         ENGINE_TEST(test_fused_engine_detects_and_destroys_only_its_own),
         ENGINE_TEST(test_fused_engine_open_gives_all_memory_back_when_it_runs_out),

@@ -279,6 +279,38 @@ static void test_fused_memory_is_bounded_by_the_file(void **state)
     akv_buffer_free(&big);
 }
 
+/* Keys that each lead to another place of the same long object: the CRC of all of
+ * them would be that of the file times the keys. */
+static void test_fused_verify_takes_no_longer_than_the_file(void **state)
+{
+    hostile          *h      = *state;
+    akv_buffer        big    = AKV_BUFFER_INIT;
+    akv_fused_report  report = AKV_FUSED_REPORT_INIT;
+    akv_fused_options opt    = AKV_FUSED_OPTIONS_INIT;
+    akv_fused        *f;
+    char              key[16];
+
+    raw_header(&big);
+    raw_object(&big, "");
+    (void)raw_extend(&big, 1000000);
+    akvi_put_be32(raw_bytes(&big) + 40, 1000000);
+    for (uint32_t i = 0; i < 900000; i++) /* lengths all along it */
+        raw_bytes(&big)[48 + i] = (uint8_t)(i % 4 == 1 ? 8 : 0);
+    for (uint32_t i = 0; i < 40000; i++) {
+        snprintf(key, sizeof key, "%08u", i);
+        raw_entry(&big, akv_str(key), 48 + 4 * i);
+    }
+    hostile_put(h, big.data, big.len);
+    opt.env            = h->env;
+    opt.verify_on_open = AKV_FUSED_CHECK_NEVER;
+    assert_ok(akv_fused_open("x.fsdb", &opt, &f));
+    assert_status(AKV_CORRUPT, akv_fused_verify(f, NULL, &report));
+    assert_true(report.object_crc_faults < 5);
+    assert_true(report.count_faults > 0);
+    akv_fused_close(f);
+    akv_buffer_free(&big);
+}
+
 /* An index that begins inside the header is odd but can be walked. */
 static void test_fused_index_in_odd_places_is_read_as_it_stands(void **state)
 {
@@ -314,6 +346,7 @@ int main(void)
         cmocka_unit_test(test_fused_lying_headers_are_told),
         cmocka_unit_test(test_fused_wild_objects_fail_their_own_reads),
         cmocka_unit_test(test_fused_memory_is_bounded_by_the_file),
+        cmocka_unit_test(test_fused_verify_takes_no_longer_than_the_file),
         cmocka_unit_test(test_fused_index_in_odd_places_is_read_as_it_stands),
     };
     return cmocka_run_group_tests(tests, hostile_setup, hostile_teardown);

@@ -187,25 +187,51 @@ static void test_fused_get_hands_out_the_files_own_bytes(void **state)
     assert_ptr_equal(a.data, b.data);
 }
 
-static void test_fused_table_holds_places_past_4_gib(void **state)
+static void table_has(const fused_table *t, uint64_t hash, uint64_t place, uint64_t object)
 {
-    fused_table table;
     fused_probe probe;
-    uint64_t    slot, base = UINT64_C(1) << 33;
+    uint64_t    value;
+    bool        found = false;
+
+    fused_probe_begin(t, hash, &probe);
+    while (!found && fused_probe_next(t, &probe, &value))
+        found = fused_table_place(&t->shape, value) == place &&
+                fused_table_object(&t->shape, value) == object;
+    assert_true(found);
+}
+
+static void test_fused_table_holds_numbers_of_any_size(void **state)
+{
+    static const struct table_case {
+        uint64_t index_size, objects_end;
+        unsigned slot_size, drop;
+    } cases[] = {
+        {1000, 50, 7, 0},
+        {(UINT64_C(1) << 27) - 1, (UINT64_C(1) << 28) - 1, 7, 0},
+        {(UINT64_C(1) << 27), (UINT64_C(1) << 28) - 1, 8, 0},
+        {(UINT64_C(1) << 32), (UINT64_C(1) << 30) - 1, 8, 0},
+        {(UINT64_C(1) << 36), (UINT64_C(1) << 33) - 1, 8, 7},
+        {(UINT64_C(1) << 62), (UINT64_C(1) << 62) - 1, 8, 62},
+    };
 
     (void)state;
-    assert_ok(akvi_fused_table_new(NULL, 1000, true, 0, &table));
-    for (uint64_t i = 0; i < 1000; i++)
-        akvi_fused_table_add(&table, i * UINT64_C(0x9e3779b97f4a7c15), base + i, 40);
-    for (uint64_t i = 0; i < 1000; i++) {
-        bool found = false;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const struct table_case *c    = &cases[i];
+        fused_table_shape        s    = akvi_fused_table_shape(c->index_size, c->objects_end);
+        uint64_t                 base = c->index_size - 1000, object = c->objects_end - 50;
+        fused_table              table;
 
-        fused_probe_begin(&table, i * UINT64_C(0x9e3779b97f4a7c15), &probe);
-        while (!found && fused_probe_next(&table, &probe, &slot))
-            found = fused_table_place(&table, fused_table_slot(&table, slot)) == base + i;
-        assert_true(found);
+        assert_int_equal(s.slot_size, c->slot_size);
+        assert_int_equal(s.object_drop, c->drop);
+        assert_ok(akvi_fused_table_new(NULL, 1000, s, 0, &table));
+        for (uint64_t k = 0; k < 1000; k++)
+            akvi_fused_table_add(&table, k * UINT64_C(0x9e3779b97f4a7c15), base + k,
+                                 object + k % 50);
+        for (uint64_t k = 0; k < 1000; k++)
+            table_has(&table, k * UINT64_C(0x9e3779b97f4a7c15), base + k,
+                      (object + k % 50) >> c->drop << c->drop);
+        akvi_fused_table_free(NULL, &table);
     }
-    akvi_fused_table_free(NULL, &table);
 }
 
 /* ------------------------------------------------------------------- cursors */
@@ -733,7 +759,7 @@ int main(void)
         cmocka_unit_test(test_fused_get_finds_every_key_and_no_other),
         cmocka_unit_test(test_fused_get_many_answers_as_get),
         cmocka_unit_test(test_fused_get_hands_out_the_files_own_bytes),
-        cmocka_unit_test(test_fused_table_holds_places_past_4_gib),
+        cmocka_unit_test(test_fused_table_holds_numbers_of_any_size),
         cmocka_unit_test(test_fused_cursor_walks_both_ways),
         cmocka_unit_test(test_fused_cursor_seeks_within_its_range),
         cmocka_unit_test(test_fused_cursor_prefix_is_exact),

@@ -273,6 +273,40 @@ static void test_reload_of_a_missing_file_keeps_the_old(void **state)
     akv_env_memory_free(env);
 }
 
+/* A new file with a byte of its objects flipped, or cut. */
+static void test_reload_checks_the_whole_file_unless_told_never_to(void **state)
+{
+    akv_env   *env;
+    akv_buffer b = AKV_BUFFER_INIT;
+
+    (void)state;
+    assert_ok(akv_env_memory_new(NULL, &env));
+    for (uint32_t check = 0; check <= AKV_FUSED_CHECK_AUTO; check++) {
+        akv_fused_options   opt     = AKV_FUSED_OPTIONS_INIT;
+        bool                changed = true, never = check == AKV_FUSED_CHECK_NEVER;
+        akv_fused_reloader *r;
+
+        make(env, "f", "one");
+        opt.env            = env;
+        opt.verify_on_open = check;
+        assert_ok(akv_fused_reloader_open("f", &opt, &r));
+        make(env, "f", "two");
+        assert_ok(akvi_read_file(env, "f", 1 << 20, &b));
+        assert_ok(akvi_write_file(env, "f", b.data, never ? 39 : b.len - 1));
+        assert_status(AKV_CORRUPT, akv_fused_reloader_reload(r, false, &changed));
+        assert_false(changed);
+        serves(r, "one");
+        ((uint8_t *)b.data)[48] ^= 1; /* the object's first */
+        assert_ok(akvi_write_file(env, "f", b.data, b.len));
+        assert_status(never ? AKV_OK : AKV_CORRUPT, akv_fused_reloader_reload(r, false, &changed));
+        assert_int_equal(changed, never);
+        serves(r, never ? "uwo" : "one");
+        assert_ok(akv_fused_reloader_close(r));
+    }
+    akv_buffer_free(&b);
+    akv_env_memory_free(env);
+}
+
 static void test_reload_of_a_corrupt_file_keeps_the_old_until_repaired(void **state)
 {
     akv_fused_reloader *r;
@@ -818,6 +852,7 @@ int main(void)
         cmocka_unit_test(test_reload_by_force_swaps_in_any_case),
         cmocka_unit_test(test_reload_notices_a_replacement_while_opening),
         cmocka_unit_test(test_reload_of_a_missing_file_keeps_the_old),
+        cmocka_unit_test(test_reload_checks_the_whole_file_unless_told_never_to),
         cmocka_unit_test(test_reload_of_a_corrupt_file_keeps_the_old_until_repaired),
         cmocka_unit_test(test_reload_survives_every_fault),
         cmocka_unit_test(test_reload_survives_running_out_of_memory),

@@ -12,6 +12,7 @@
 #include <anykv/doc.h>
 #include <dirent.h>
 #include <errno.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -215,7 +216,7 @@ static void test_fused_writer_limits(void **state)
 static void test_fused_writer_objects_of_all_sizes_come_back(void **state)
 {
     static const size_t sizes[] = {0,      1,      4087,   4088,   4096,   262135,
-                                   262136, 262137, 262144, 524288, 1000000};
+                                   262136, 262137, 262144, 524288, 1048576};
     akv_buffer          bytes   = AKV_BUFFER_INIT;
     akvt_random         r       = akvt_random_new(1);
     akv_fused_writer   *w;
@@ -226,7 +227,7 @@ static void test_fused_writer_objects_of_all_sizes_come_back(void **state)
 
     (void)state;
     writer_path(path, "sizes.fsdb");
-    akvt_fill(&r, raw_extend(&bytes, 1000000), 1000000);
+    akvt_fill(&r, raw_extend(&bytes, 1048576), 1048576);
     assert_ok(akv_fused_writer_new(NULL, &w));
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
         assert_ok(akv_fused_add(w, akv_bytes(&i, sizeof i), akv_bytes(bytes.data, sizes[i]), &id));
@@ -542,6 +543,54 @@ static void test_fused_build_refuses_a_missing_folder(void **state)
     akv_fused_writer_free(NULL);
 }
 
+typedef struct rival {
+    const char *path;
+    char        value[8];
+    unsigned    faults;
+} rival;
+
+static void *rival_run(void *user)
+{
+    rival            *r = user;
+    akv_fused_writer *w;
+
+    r->faults += akv_fused_writer_new(NULL, &w) != AKV_OK;
+    r->faults += akv_fused_add(w, akv_str("k"), akv_str(r->value), NULL) != AKV_OK;
+    for (int i = 0; i < 20; i++)
+        r->faults += akv_fused_build(w, r->path, NULL) != AKV_OK;
+    akv_fused_writer_free(w);
+    return NULL;
+}
+
+/* Two to one path and one to a name that differs in its ending alone. */
+static void test_fused_builds_at_once_stay_apart(void **state)
+{
+    const char *folder = akvt_folder();
+    const char *one = akvt_path(folder, "x.v1"), *two = akvt_path(folder, "x.v2");
+    rival       rivals[] = {{one, "1", 0}, {two, "2", 0}, {two, "3", 0}};
+    pthread_t   threads[3];
+
+    (void)state;
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, rival_run, &rivals[i]), 0);
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(pthread_join(threads[i], NULL), 0);
+        assert_int_equal(rivals[i].faults, 0);
+    }
+    for (int i = 0; i < 2; i++) {
+        akv_slice  object;
+        akv_fused *f;
+
+        assert_ok(akv_fused_open(i ? two : one, NULL, &f));
+        assert_ok(akv_fused_verify(f, NULL, NULL));
+        assert_ok(akv_fused_get(f, akv_str("k"), &object));
+        assert_true(object.len == 1 && (*(const char *)object.data == '1') == (i == 0));
+        akv_fused_close(f);
+    }
+    assert_int_equal(unlink(one), 0);
+    writer_only_holds(folder, "x.v2");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -558,6 +607,7 @@ int main(void)
         cmocka_unit_test(test_fused_build_survives_loss_of_power),
         cmocka_unit_test(test_fused_writer_gives_all_memory_back_when_it_runs_out),
         cmocka_unit_test(test_fused_build_can_be_cancelled),
+        cmocka_unit_test(test_fused_builds_at_once_stay_apart),
         cmocka_unit_test(test_fused_build_refuses_a_missing_folder),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -31,13 +31,41 @@ static void test_hash_depends_on_every_bit_length_and_seed(void **state)
     }
 }
 
+/* Keys made to meet the constants of the hash, whatever the seed. */
+static void test_hash_of_keys_from_strangers_differs(void **state)
+{
+    static const uint64_t meet[] = {UINT64_C(0x9e3779b97f4a7c15), UINT64_C(0xbf58476d1ce4e5b9),
+                                    UINT64_C(0x94d049bb133111eb), UINT64_C(0xd6e8feb86659fd93)};
+
+    (void)state;
+    for (size_t len = 16; len <= 72; len += 8) {
+        for (size_t at = 0; at + 8 <= len; at += 8) {
+            for (size_t i = 0; i < AKVI_ARRAY_N(meet); i++) {
+                uint8_t  key[72] = {0};
+                uint64_t before  = 0;
+
+                akvi_put_le64(key + at, meet[i]);
+                for (uint8_t k = 1; k < 20; k++) {
+                    size_t   other = at ? 0 : 8;
+                    uint64_t hash;
+
+                    key[other + k % 8] ^= k;
+                    hash = akvi_hash(key, len, 7);
+                    assert_true(hash != before);
+                    before = hash;
+                }
+            }
+        }
+    }
+}
+
 static void test_hash_is_the_same_on_every_machine(void **state)
 {
     (void)state;
     assert_true(akvi_hash("", 0, 0) == UINT64_C(0x45a71bd9074ac8e1));
     assert_true(akvi_hash("anykv", 5, 1) == UINT64_C(0x755bd561ddb73236));
     assert_true(akvi_hash("a key of more than thirty-two bytes, say", 40, 2) ==
-                UINT64_C(0x9f64d6daf8829cdf));
+                UINT64_C(0x0850c1868513de7e));
 }
 
 static void test_hash_spreads_numbers_evenly_over_low_bits(void **state)
@@ -139,6 +167,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_hash_depends_on_every_bit_length_and_seed),
+        cmocka_unit_test(test_hash_of_keys_from_strangers_differs),
         cmocka_unit_test(test_hash_is_the_same_on_every_machine),
         cmocka_unit_test(test_hash_spreads_numbers_evenly_over_low_bits),
         cmocka_unit_test(test_hashmap_agrees_with_an_array_over_random_changes),
