@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#define OPEN_BLOCK_MAX (UINT64_C(16) << 20)
 #define OPEN_TRIES 10u /* of a reader, whose files a writer may remove meanwhile */
 
 static char *open_join(const akv_allocator *a, const char *folder, lsm_file_type type)
@@ -86,8 +87,11 @@ static akv_status open_options(lsm_db *db)
                         "level0_compact %u, level0_slowdown %u and level0_stop %u "
                         "must rise in this order",
                         o->level0_compact, o->level0_slowdown, o->level0_stop);
+    if (o->block_size > OPEN_BLOCK_MAX)
+        return AKV_FAIL(AKV_MISUSE, "block_size %llu: 16 MiB is the most",
+                        (unsigned long long)o->block_size);
     for (unsigned l = 0; l < LSM_LEVELS; l++)
-        db->tables[l] = (lsm_table_options){.block_size       = o->block_size,
+        db->tables[l] = (lsm_table_options){.block_size       = (uint32_t)o->block_size,
                                             .restart_interval = o->restart_interval,
                                             .filter_bits      = o->filter_bits,
                                             .prefix_filter    = o->prefix_filter};

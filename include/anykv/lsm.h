@@ -64,13 +64,13 @@ typedef struct akv_lsm_options {
     uint64_t block_cache;      /* uncompressed blocks, index and filters kept; default 64 MiB */
     uint64_t table_size;       /* files that compaction writes, about; default 64 MiB */
     uint64_t level_base;       /* the first level below level 0; default 256 MiB */
+    uint64_t           block_size; /* of data before compression, about; default 4 KiB */
     uint64_t rate_limit;       /* of flushes and compactions, bytes a second; 0: none */
     uint32_t write_buffers;    /* memtables at most, with those being flushed; default 4 */
     uint32_t level_ratio;      /* of a level's size to the one above; default 10 */
     uint32_t level0_compact;   /* files on level 0 that start a compaction; default 4 */
     uint32_t level0_slowdown;  /* that slow writes down; default 20 */
     uint32_t level0_stop;      /* that stop them; default 36 */
-    uint32_t block_size;       /* of data before compression, about; default 4 KiB */
     uint32_t restart_interval; /* keys between two that are stored whole; default 16 */
     uint32_t filter_bits;      /* a key; 0: no filters; default 10 (1 % false positives) */
     uint32_t prefix_filter;    /* bytes of keys whose scans by prefix filters serve; default 0 */
@@ -89,7 +89,7 @@ typedef struct akv_lsm_options {
 #define AKV_LSM_OPTIONS_INIT                                                               \
     {                                                                                      \
         {sizeof(akv_lsm_options), "lsm"}, UINT64_C(64) << 20, UINT64_C(64) << 20,          \
-            UINT64_C(64) << 20, UINT64_C(256) << 20, 0, 4, 10, 4, 20, 36, 4096, 16, 10, 0, \
+            UINT64_C(64) << 20, UINT64_C(256) << 20, 4096, 0, 4, 10, 4, 20, 36, 16, 10, 0, \
             AKV_LSM_RECOVER_TAIL, false, {0}, "none,none,snappy", NULL, NULL               \
     }
 
