@@ -46,6 +46,11 @@
  * log ends behind it. So the checksums tie a fragment to its log and to its place
  * or what it continues: nothing else can be taken for it.
  *
+ * Log 7, a write-ahead log, with one record "hi", synced and closed:
+ *   414b564c534d574c 01000000 00000000 00000000 0700000000000000 d52a4e1a
+ *   9e670fe7 20000000 0200 01 00 6869
+ *   59afa4ca 2e000000 0000 05 00
+ *
  * RECORD of a write-ahead log: the operations of one atomic write
  *
  *   off  len
@@ -61,6 +66,9 @@
  *               *  varint length of the key
  *               *  varint length of the value; not for a delete
  *               *  key, value (of a range: its end, empty for none)
+ *
+ * Number 7, put k -> hi as JSON that expires at 1000, then delete x:
+ *   0700000000000000 02000000 31 e807 01 01 02 6b 6869 02 01 78
  *
  * RECORD of a manifest: an edit, fields one after the other
  *
@@ -80,6 +88,7 @@
  *   16  a table removed: level, one byte; varint number
  *
  * Numbers that are 0 are left out. The first edit adds all tables there are.
+ * The next file is 10, table 8 of level 1 goes:  0a010a 10020108
  */
 #ifndef AKVI_LSM_FORMAT_H
 #define AKVI_LSM_FORMAT_H
