@@ -14,7 +14,7 @@
 #include <stdlib.h>
 
 #define BUILDER_BUFFER      (256u << 10)
-#define BUILDER_INDEX_BLOCK 4096u
+#define BUILDER_INDEX_BLOCK 1024u
 #define BUILDER_BLOCK_LEAST 64u
 #define BUILDER_BLOCK_MOST  (64u << 20)
 #define BUILDER_RESTART     16u /* when the options leave it open */
