@@ -162,14 +162,14 @@ static akv_status builder_write_block(lsm_builder *b, uint8_t *block, size_t len
 /* Compress a block into b->packed, where that gains an eighth. */
 static akv_status builder_pack(lsm_builder *b, akv_slice block, bool *packed_out)
 {
-    size_t     bound = akvi_compress_bound((akvi_codec)b->p.options.compression, block.len), len;
+    size_t     bound = akvi_compress_bound(b->p.options.compression, block.len), len;
     akv_status rc;
 
     *packed_out = false;
     akvi_buffer_clear(&b->packed);
     if (akvi_buffer_reserve(&b->packed, bound + LSM_BLOCK_RAW + LSM_BLOCK_SEAL) != AKV_OK)
         return AKV_NOMEM;
-    rc = akvi_compress((akvi_codec)b->p.options.compression, b->p.options.compression_level,
+    rc = akvi_compress(b->p.options.compression, b->p.options.compression_level,
                        block.data, block.len, b->packed.data, bound, &len);
     if (rc != AKV_OK)
         return rc;

@@ -63,7 +63,7 @@ static akv_status table_unpack(lsm_table *t, const uint8_t *raw, lsm_extent exte
     if (codec == AKVI_CODEC_NONE)
         memcpy(bytes, raw, len);
     else
-        rc = akvi_decompress((akvi_codec)codec, raw, len, bytes, was);
+        rc = akvi_decompress(codec, raw, len, bytes, was);
     if (rc == AKV_CORRUPT)
         rc = akvi_lsm_table_unsound(t, extent, "a block can't be decompressed");
     if (rc != AKV_OK) {
@@ -283,6 +283,7 @@ akv_status akvi_lsm_table_index(lsm_table *t, uint32_t top, const lsm_read *read
     mine = akvi_alloc(t->allocator, sizeof *mine);
     if (!mine) {
         akvi_lsm_block_unref(local->block);
+        local->block = NULL;
         return AKV_NOMEM;
     }
     *mine = *local;
@@ -356,6 +357,7 @@ akv_status akvi_lsm_table_load_filter(lsm_table *t, const lsm_read *read, lsm_ah
     if (!past)
         return AKV_OK;
     akvi_lsm_block_unref(held.block);
+    *f = (lsm_filter_held){.block = NULL};
     return akvi_lsm_table_unsound(t, t->footer.filter, "the filter makes no sense");
 }
 
@@ -376,6 +378,7 @@ akv_status akvi_lsm_table_filter(lsm_table *t, const lsm_read *read, lsm_filter_
     mine = akvi_alloc(t->allocator, sizeof *mine);
     if (!mine) {
         akvi_lsm_block_unref(local->block);
+        local->block = NULL;
         return AKV_NOMEM;
     }
     *mine = *local;
