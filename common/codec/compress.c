@@ -257,19 +257,6 @@ const char *akvi_codec_name(uint32_t codec)
     return codec < AKVI_CODECS ? compress_codecs[codec].name : NULL;
 }
 
-bool akvi_codec_parse(akv_slice name, akvi_codec *codec_out)
-{
-    for (unsigned i = 0; i < AKVI_CODECS; i++) {
-        const char *known = compress_codecs[i].name;
-
-        if (akvi_equal(name.data, name.len, known, strlen(known))) {
-            *codec_out = (akvi_codec)i;
-            return true;
-        }
-    }
-    return false;
-}
-
 bool akvi_codec_available(uint32_t codec)
 {
     return codec < AKVI_CODECS && compress_codecs[codec].make;
@@ -290,6 +277,17 @@ static akv_status compress_known(uint32_t codec)
         return AKV_FAIL(AKV_UNSUPPORTED, "built without %s: install %s and build again",
                         compress_codecs[codec].name, compress_codecs[codec].package);
     return AKV_OK;
+}
+
+akv_status akvi_codec_parse(const char *name, uint32_t *codec_out)
+{
+    for (uint32_t i = 0; i < AKVI_CODECS; i++) {
+        if (strcmp(name, compress_codecs[i].name) == 0) {
+            *codec_out = i;
+            return compress_known(i);
+        }
+    }
+    return AKV_FAIL(AKV_MISUSE, "'%s' is no codec: none, snappy, zlib, lz4 or zstd", name);
 }
 
 akv_status akvi_compress(uint32_t codec, int level, const void *in, size_t len, void *out,

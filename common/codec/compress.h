@@ -25,8 +25,8 @@ typedef enum akvi_codec {
 
 /* "none", "snappy", "zlib", "lz4", "zstd"; NULL for a number that is none. */
 const char *akvi_codec_name(uint32_t codec);
-/* False: no such name. */
-bool akvi_codec_parse(akv_slice name, akvi_codec *codec_out);
+/* AKV_MISUSE: no such name; AKV_UNSUPPORTED: this build lacks it. */
+AKVI_MUST_USE akv_status akvi_codec_parse(const char *name, uint32_t *codec_out);
 /* Whether this build has it. */
 bool akvi_codec_available(uint32_t codec);
 

@@ -206,27 +206,51 @@ static lsm_spot_status block_scan(const lsm_view *v, akv_slice key, uint64_t seq
     }
 }
 
+/* Take the block's prefix off a key. AKV_OK with the rest, AKV_ABSENT: the key is
+ * before all entries, AKV_END: after all. */
+static akv_status block_rest(const lsm_view *v, akv_slice key, akv_slice *rest_out)
+{
+    const uint8_t *bytes = key.len ? key.data : (const uint8_t *)"";
+    size_t         n     = key.len < v->prefix_len ? key.len : v->prefix_len;
+    int            c     = memcmp(bytes, v->prefix, n);
+
+    if (c > 0)
+        return AKV_END;
+    if (c < 0 || key.len < v->prefix_len)
+        return AKV_ABSENT;
+    *rest_out = akv_bytes(bytes + n, key.len - n);
+    return AKV_OK;
+}
+
+bool akvi_lsm_view_find(const lsm_view *v, akv_slice key, uint64_t seq, uint32_t *index_out)
+{
+    akv_slice  rest;
+    akv_status rc = block_rest(v, key, &rest);
+    bool       found;
+
+    *index_out = rc == AKV_OK ? block_restarts_before(v, rest, seq, &found) : 0;
+    return rc != AKV_END && *index_out < v->entries_n;
+}
+
 lsm_spot_status akvi_lsm_view_seek(const lsm_view *v, akv_slice key, uint64_t seq, lsm_spot *spot)
 {
-    const uint8_t  *bytes = key.len ? key.data : (const uint8_t *)"";
-    size_t          n     = key.len < v->prefix_len ? key.len : v->prefix_len;
-    int             c     = memcmp(bytes, v->prefix, n);
+    akv_slice       rest;
     bool            found;
     uint32_t        restart;
     lsm_spot_status rc;
 
-    if (c > 0)
-        return LSM_SPOT_NONE;
-    if (c < 0 || key.len < v->prefix_len)
-        return akvi_lsm_view_restart(v, 0, spot);
-    key     = akv_bytes(bytes + n, key.len - n);
-    restart = block_restarts_before(v, key, seq, &found);
+    switch (block_rest(v, key, &rest)) {
+    case AKV_OK: break;
+    case AKV_ABSENT: return akvi_lsm_view_restart(v, 0, spot);
+    default: return LSM_SPOT_NONE;
+    }
+    restart = block_restarts_before(v, rest, seq, &found);
     if (v->interval == 1 && restart == v->restarts_n)
         return LSM_SPOT_NONE;
     if (!found && restart > 0 && v->interval > 1)
         restart--;
     rc = akvi_lsm_view_restart(v, restart, spot);
-    return rc == LSM_SPOT_OK ? block_scan(v, key, seq, spot) : rc;
+    return rc == LSM_SPOT_OK ? block_scan(v, rest, seq, spot) : rc;
 }
 
 /* ------------------------------------------------------------------- walks */

@@ -56,6 +56,9 @@ bool akvi_lsm_view_init(lsm_view *v, const uint8_t *data, size_t len, uint32_t k
 /* The first entry at or after (key, seq). */
 lsm_spot_status akvi_lsm_view_seek(const lsm_view *v, akv_slice key, uint64_t seq,
                                    lsm_spot *spot_out);
+/* The index of what akvi_lsm_view_seek would find, in a block with interval 1. No
+ * entry is read unless heads don't decide it. False: none. */
+bool akvi_lsm_view_find(const lsm_view *v, akv_slice key, uint64_t seq, uint32_t *index_out);
 /* The first entry of a run; with interval 1, any entry. */
 lsm_spot_status akvi_lsm_view_restart(const lsm_view *v, uint32_t restart, lsm_spot *spot_out);
 /* What is behind akvi_lsm_item_read when lengths have more than a byte, or there is

@@ -14,7 +14,7 @@
 #include <stdlib.h>
 
 #define BUILDER_BUFFER      (256u << 10)
-#define BUILDER_INDEX_BLOCK 4096u
+#define BUILDER_INDEX_BLOCK 1024u
 #define BUILDER_BLOCK_LEAST 64u
 #define BUILDER_BLOCK_MOST  (64u << 20)
 #define BUILDER_RESTART     16u /* when the options leave it open */
@@ -162,14 +162,14 @@ static akv_status builder_write_block(lsm_builder *b, uint8_t *block, size_t len
 /* Compress a block into b->packed, where that gains an eighth. */
 static akv_status builder_pack(lsm_builder *b, akv_slice block, bool *packed_out)
 {
-    size_t     bound = akvi_compress_bound((akvi_codec)b->p.options.compression, block.len), len;
+    size_t     bound = akvi_compress_bound(b->p.options.compression, block.len), len;
     akv_status rc;
 
     *packed_out = false;
     akvi_buffer_clear(&b->packed);
     if (akvi_buffer_reserve(&b->packed, bound + LSM_BLOCK_RAW + LSM_BLOCK_SEAL) != AKV_OK)
         return AKV_NOMEM;
-    rc = akvi_compress((akvi_codec)b->p.options.compression, b->p.options.compression_level,
+    rc = akvi_compress(b->p.options.compression, b->p.options.compression_level,
                        block.data, block.len, b->packed.data, bound, &len);
     if (rc != AKV_OK)
         return rc;

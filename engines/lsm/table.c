@@ -63,7 +63,7 @@ static akv_status table_unpack(lsm_table *t, const uint8_t *raw, lsm_extent exte
     if (codec == AKVI_CODEC_NONE)
         memcpy(bytes, raw, len);
     else
-        rc = akvi_decompress((akvi_codec)codec, raw, len, bytes, was);
+        rc = akvi_decompress(codec, raw, len, bytes, was);
     if (rc == AKV_CORRUPT)
         rc = akvi_lsm_table_unsound(t, extent, "a block can't be decompressed");
     if (rc != AKV_OK) {
@@ -236,16 +236,10 @@ static bool table_extent(const lsm_table *t, const uint8_t *value, lsm_extent *e
            akvi_range_ok(extent_out->off, extent_out->size, t->size);
 }
 
-/* Entry `i` of an index block, whose values have `len` bytes. */
-static const uint8_t *table_index_value(const lsm_view *v, uint32_t i, size_t len)
+/* Entry `i` of an index block, whose values all have `len` bytes. */
+static const uint8_t *table_index_value(const lsm_view *v, uint32_t i, uint32_t len)
 {
-    lsm_spot  spot;
-    akv_slice value;
-
-    if (akvi_lsm_view_restart(v, i, &spot) != LSM_SPOT_OK ||
-        !akvi_lsm_spot_value(v, &spot, &value) || value.len != len)
-        return NULL;
-    return value.data;
+    return v->values_len / len > i ? v->data + (size_t)i * len : NULL;
 }
 
 akv_status akvi_lsm_table_load_index(lsm_table *t, uint32_t top, const lsm_read *read,
@@ -289,6 +283,7 @@ akv_status akvi_lsm_table_index(lsm_table *t, uint32_t top, const lsm_read *read
     mine = akvi_alloc(t->allocator, sizeof *mine);
     if (!mine) {
         akvi_lsm_block_unref(local->block);
+        local->block = NULL;
         return AKV_NOMEM;
     }
     *mine = *local;
@@ -322,26 +317,15 @@ akv_status akvi_lsm_table_find(lsm_table *t, akv_slice key, uint64_t seq, const 
 {
     const lsm_index *index;
     lsm_index        local;
-    lsm_spot         spot;
-    lsm_spot_status  found;
     akv_status       rc;
 
-    if (t->properties.index_blocks == 0)
+    if (t->properties.index_blocks == 0 || !akvi_lsm_view_find(&t->top, key, seq, &where->top))
         return AKV_ABSENT;
-    found = akvi_lsm_view_seek(&t->top, key, seq, &spot);
-    if (found == LSM_SPOT_NONE)
-        return AKV_ABSENT;
-    if (found == LSM_SPOT_BAD)
-        return akvi_lsm_table_unsound(t, t->footer.top, "the top index makes no sense");
-    where->top = spot.index;
-    rc         = akvi_lsm_table_index(t, spot.index, read, &local, &index);
+    rc = akvi_lsm_table_index(t, where->top, read, &local, &index);
     if (rc != AKV_OK)
         return rc;
-    found = akvi_lsm_view_seek(&index->view, key, seq, &spot);
-    if (found == LSM_SPOT_OK)
-        where->entry = spot.index;
     /* The block ends with the separator by which it was found. */
-    rc = found == LSM_SPOT_OK
+    rc = akvi_lsm_view_find(&index->view, key, seq, &where->entry)
              ? akvi_lsm_table_where(t, index, where)
              : akvi_lsm_table_unsound(t, t->footer.top, "an index block lacks its last key");
     akvi_lsm_block_unref(local.block);
@@ -373,6 +357,7 @@ akv_status akvi_lsm_table_load_filter(lsm_table *t, const lsm_read *read, lsm_ah
     if (!past)
         return AKV_OK;
     akvi_lsm_block_unref(held.block);
+    *f = (lsm_filter_held){.block = NULL};
     return akvi_lsm_table_unsound(t, t->footer.filter, "the filter makes no sense");
 }
 
@@ -393,6 +378,7 @@ akv_status akvi_lsm_table_filter(lsm_table *t, const lsm_read *read, lsm_filter_
     mine = akvi_alloc(t->allocator, sizeof *mine);
     if (!mine) {
         akvi_lsm_block_unref(local->block);
+        local->block = NULL;
         return AKV_NOMEM;
     }
     *mine = *local;
@@ -715,17 +701,14 @@ void akvi_lsm_table_prefetch(lsm_table *t, akv_slice key, uint64_t hash)
     const lsm_filter_held *f = atomic_load_explicit(&t->filter, memory_order_acquire);
     const lsm_index       *index;
     lsm_where              where;
-    lsm_spot               spot;
 
     if (!t->map || t->properties.index_blocks == 0 ||
         (f && !akvi_lsm_filter_may_have(&f->filter, hash)) ||
-        akvi_lsm_view_seek(&t->top, key, LSM_SEQ_MAX, &spot) != LSM_SPOT_OK)
+        !akvi_lsm_view_find(&t->top, key, LSM_SEQ_MAX, &where.top))
         return;
-    index = atomic_load_explicit(&t->index[spot.index], memory_order_acquire);
-    if (!index || akvi_lsm_view_seek(&index->view, key, LSM_SEQ_MAX, &spot) != LSM_SPOT_OK)
-        return;
-    where.entry = spot.index;
-    if (table_where(t, index, &where))
+    index = atomic_load_explicit(&t->index[where.top], memory_order_acquire);
+    if (index && akvi_lsm_view_find(&index->view, key, LSM_SEQ_MAX, &where.entry) &&
+        table_where(t, index, &where))
         table_prefetch_block(t->map + where.extent.off, where.extent.size);
 }
 

@@ -122,6 +122,8 @@ static akv_status verify_index_entry(table_verify *v, const lsm_index *index, co
     uint64_t   seq   = walk->spot.item.seq;
     akv_status rc    = akvi_lsm_table_where(v->t, index, &where);
 
+    if (rc == AKV_OK && walk->spot.value != (uint64_t)walk->spot.index * LSM_INDEX_VALUE)
+        rc = akvi_lsm_table_unsound(v->t, v->t->footer.top, "an index block makes no sense");
     if (rc == AKV_OK && where.ordinal != v->blocks)
         rc = akvi_lsm_table_unsound(v->t, where.extent, "the index skips blocks");
     if (rc == AKV_OK)

@@ -5,6 +5,7 @@
  */
 #include "tests/unit/lsm_table_body.h"
 
+#include "common/codec/crc.h"
 #include "engines/lsm/filter.h"
 
 #include <pthread.h>
@@ -532,6 +533,151 @@ static void test_lsm_table_cut_anywhere_is_told(void **state)
     table_end(&o);
 }
 
+/* ------------------------------------------------------------------- golden */
+
+/* The example of format.h and a range, whole: bytes that every build writes. */
+static void test_lsm_table_golden_bytes_are_written_and_read(void **state)
+{
+    static const char golden[] =
+        "726564677265656e0100010303651901000500ac02010200010002796170706c650000000000"
+        "00000000000000000000080000001400000003000000040010010200000000000000002799c7"
+        "a063030000016200000000000000000000000000000000010000000400000001000000010010"
+        "00060000000000000000d69db1b0000001000000000000000000000000000008000000100400"
+        "0000000000000000000000000000210200000000400000000400000000000000c00020000000"
+        "0000010000000000000006000000000000000045bc415300000000000000004d000000010000"
+        "0c6170706c79000000000000000000000000000000000c000000040000000100000005000100"
+        "0000000000000000009dd02cc9d5000000000000004200000000000000010000106170706c79"
+        "0000000000000000000000000000000010000000040000000100000005000100000000000000"
+        "000000f0c2ba0001066d656d636d7002010303010104010105011906056170706c6507016309"
+        "01020a01060b01010c01010d02d5010e0280200f011010010a140680d095ffbc31000a4da5e3"
+        "616b762e7373740a01000000000000000000000000000000f601000000000000170100000000"
+        "0000460000008000000000000000550000004d00000000000000330000005d01000000000000"
+        "4500000077b9f927";
+    static const lsm_table_options opt = {.filter_bits = 10, .created_ms = 1700000000000};
+    lsm_entry                      entries[3];
+    akv_buffer                     bytes = AKV_BUFFER_INIT;
+    table_open                     o     = {.model = {.entries = entries, .n = 3, .ranges_n = 1}};
+    size_t                         n;
+
+    (void)state;
+    entries[0]        = (lsm_entry){akv_str("apple"), akv_str("red"), 5, 0, LSM_PUT, 0};
+    entries[1]        = (lsm_entry){akv_str("apple"), akv_str("green"), 2, 300, LSM_PUT, 1};
+    entries[2]        = (lsm_entry){akv_str("apply"), akv_str(""), 4, 0, LSM_DELETE, 0};
+    o.model.ranges[0] = (lsm_entry){akv_str("b"), akv_str("c"), 6, 0, LSM_DELETE_RANGE, 0};
+    assert_ok(akv_env_memory_new(NULL, &o.env));
+    body_write(o.env, TABLE, &o.model, &opt, &o.info);
+    assert_ok(akvi_read_file(o.env, TABLE, 1 << 20, &bytes));
+    assert_int_equal(bytes.len, (sizeof golden - 1) / 2);
+    for (size_t i = 0; i < bytes.len; i++) {
+        char hex[3];
+
+        snprintf(hex, sizeof hex, "%02x", ((const uint8_t *)bytes.data)[i]);
+        assert_memory_equal(hex, golden + 2 * i, 2);
+    }
+    assert_ok(akvi_lsm_cache_new(NULL, 0, &o.cache));
+    assert_ok(body_open(o.env, TABLE, false, o.cache, &o.table));
+    assert_int_equal(table_verify(&o), AKV_OK);
+    for (size_t i = 0; i < 3; i++)
+        table_check_get(&o, &read_plain, entries[i].key, entries[i].seq);
+    assert_true(body_same(akvi_lsm_table_ranges(o.table, &n), &o.model.ranges[0]));
+    akv_buffer_free(&bytes);
+    akvi_lsm_table_close(o.table);
+    akvi_lsm_cache_free(o.cache);
+    akv_env_memory_free(o.env);
+}
+
+/* Bits of features that are to come, under a right checksum. */
+static void test_lsm_table_of_a_later_version_is_refused(void **state)
+{
+    static const size_t places[] = {8, 12}; /* version, incompatible features */
+    akvt_random         r        = akvt_random_new(12);
+    akv_buffer          bytes    = AKV_BUFFER_INIT;
+    table_open          o;
+
+    (void)state;
+    table_begin(&o, &cases[0], &r, 30);
+    akvi_lsm_table_close(o.table);
+    assert_ok(akvi_read_file(o.env, TABLE, 1 << 20, &bytes));
+    for (size_t i = 0; i < AKVI_ARRAY_N(places); i++) {
+        uint8_t *footer = (uint8_t *)bytes.data + bytes.len - LSM_TABLE_FOOTER;
+
+        footer[places[i]] ^= 2;
+        akvi_put_le32(footer + 80, akvi_crc32c(0, footer, 80));
+        table_overwrite(o.env, bytes.data, bytes.len);
+        akvi_call_begin();
+        assert_int_equal(body_open(o.env, TABLE, true, o.cache, &o.table), AKV_VERSION);
+        footer[places[i]] ^= 2;
+    }
+    akv_buffer_free(&bytes);
+    table_end(&o);
+}
+
+/* ------------------------------------------------------------------- memory */
+
+static akv_status table_use(const akv_allocator *a, const body_model *m, akv_env *env)
+{
+    static const lsm_table_options opt   = {.block_size = 256, .filter_bits = 10, .compression = 2};
+    lsm_builder                   *b     = NULL;
+    lsm_cache                     *cache = NULL;
+    lsm_table                     *t     = NULL;
+    lsm_cursor                    *c     = NULL;
+    lsm_table_info                 info;
+    akv_file                      *file;
+    akv_status                     rc;
+
+    assert_ok(
+        env->ops->open(env, TABLE, AKV_FILE_WRITE | AKV_FILE_CREATE | AKV_FILE_TRUNCATE, &file));
+    rc = akvi_lsm_builder_new(a, file, TABLE, &opt, &b);
+    if (rc == AKV_OK)
+        rc = akvi_lsm_builder_add_range(b, &m->ranges[0]);
+    for (size_t i = 0; rc == AKV_OK && i < m->n; i++)
+        rc = akvi_lsm_builder_add(b, &m->entries[i]);
+    if (rc == AKV_OK)
+        rc = akvi_lsm_builder_finish(b, &info);
+    akvi_lsm_builder_free(b);
+    assert_ok(file->ops->close(file));
+    if (rc == AKV_OK)
+        rc = akvi_lsm_cache_new(a, 1 << 20, &cache);
+    if (rc != AKV_OK)
+        return rc;
+    assert_ok(env->ops->open(env, TABLE, 0, &file));
+    rc = akvi_lsm_table_open(a, file, TABLE, 1, false, cache, &t);
+    if (rc == AKV_OK)
+        rc = akvi_lsm_table_cursor(t, &read_plain, &c);
+    if (rc == AKV_OK)
+        for (rc = lsm_cursor_move(c, LSM_LAST); rc == AKV_OK;)
+            rc = lsm_cursor_move(c, LSM_PREV);
+    lsm_cursor_free(c);
+    akvi_lsm_table_close(t);
+    akvi_lsm_cache_free(cache);
+    return rc;
+}
+
+static void test_lsm_table_without_memory_fails_and_leaks_nothing(void **state)
+{
+    akvt_random r = akvt_random_new(13);
+    body_model  m;
+    akv_env    *env;
+    akv_status  rc;
+
+    (void)state;
+    assert_ok(akv_env_memory_new(NULL, &env));
+    body_make(&m, &r, 60);
+    m.ranges[0] = (lsm_entry){akv_str("b"), akv_str("c"), 6, 0, LSM_DELETE_RANGE, 0};
+    for (uint64_t nth = 1;; nth++) {
+        const akv_allocator *a = akvt_failing_allocator(nth);
+
+        akvi_call_begin();
+        rc = table_use(a, &m, env);
+        assert_int_equal(akvt_allocator_out(), 0);
+        if (rc == AKV_END)
+            break;
+        assert_int_equal(rc, AKV_NOMEM);
+    }
+    body_free(&m);
+    akv_env_memory_free(env);
+}
+
 /* ------------------------------------------------------------------ threads */
 
 typedef struct table_thread {
@@ -601,6 +747,9 @@ int main(void)
         cmocka_unit_test(test_lsm_table_verify_finds_whole_tables_sound),
         cmocka_unit_test(test_lsm_table_any_flipped_bit_is_told_or_harmless),
         cmocka_unit_test(test_lsm_table_cut_anywhere_is_told),
+        cmocka_unit_test(test_lsm_table_golden_bytes_are_written_and_read),
+        cmocka_unit_test(test_lsm_table_of_a_later_version_is_refused),
+        cmocka_unit_test(test_lsm_table_without_memory_fails_and_leaks_nothing),
         cmocka_unit_test(test_lsm_table_threads_get_side_by_side),
     };
 
