@@ -18,6 +18,8 @@
 
 static const char *const engine_recovery[] = {"tail", "strict", "salvage", NULL};
 
+#define ENGINE_SAMPLE 4096u /* entries of a memtable that a size is estimated by */
+
 #define ENGINE_BYTES(name, least, initial, help)                                            \
     {                                                                                       \
 #name, AKV_OPTION_BYTES, offsetof(akv_lsm_options, name), least, UINT64_C(1) << 50, \
@@ -85,6 +87,30 @@ static akv_status engine_verify(void *impl, const akv_job_options *opt)
     return st;
 }
 
+/* Of a memtable: the keys and values of the first entries in the range. */
+static uint64_t engine_memtable_size(lsm_memtable *m, const akv_range *range)
+{
+    uint64_t    bytes = 0, n = 0;
+    lsm_cursor *c;
+    akv_status  st = akvi_lsm_memtable_cursor(m, &c);
+
+    if (st != AKV_OK) {
+        akv_engine_recovered();
+        return 0;
+    }
+    for (st = lsm_cursor_seek(c, range->lower, LSM_SEQ_MAX); st == AKV_OK && n < ENGINE_SAMPLE;
+         st = lsm_cursor_move(c, LSM_NEXT), n++) {
+        const lsm_entry *e = &c->entry;
+
+        if (range->has_upper &&
+            akvi_compare(e->key.data, e->key.len, range->upper.data, range->upper.len) >= 0)
+            break;
+        bytes += e->key.len + e->value.len;
+    }
+    lsm_cursor_free(c);
+    return bytes;
+}
+
 static akv_status engine_approximate_size(void *impl, const akv_range *range,
                                           const akv_read_options *opt, uint64_t *bytes_out)
 {
@@ -92,6 +118,8 @@ static akv_status engine_approximate_size(void *impl, const akv_range *range,
     uint64_t  bytes = 0;
 
     (void)opt;
+    for (unsigned i = 0; i < v->n; i++)
+        bytes += engine_memtable_size(v->mem[i].memtable, range);
     for (unsigned l = 0; l < LSM_LEVELS; l++)
         for (size_t i = 0; i < v->version->levels[l].n; i++) {
             lsm_file *f     = v->version->levels[l].files[i];

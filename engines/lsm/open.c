@@ -9,10 +9,12 @@
 #include "common/map/hash.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 
-#define OPEN_BLOCK_MAX (UINT64_C(16) << 20)
-#define OPEN_TRIES 10u /* of a reader, whose files a writer may remove meanwhile */
+#define OPEN_BLOCK_MAX    (UINT64_C(16) << 20)
+#define OPEN_BUFFER_LEAST (UINT64_C(64) << 10)
+#define OPEN_TRIES        10u /* of a reader, whose files a writer may remove meanwhile */
 
 static char *open_join(const akv_allocator *a, const char *folder, lsm_file_type type)
 {
@@ -42,40 +44,39 @@ akv_status akvi_lsm_detect(akv_env *env, const char *path)
 
 /* ----------------------------------------------------------------- options */
 
-/* One word of the list: "zstd:5". */
-static akv_status open_codec(akv_slice word, lsm_table_options *t)
-{
-    const char *colon = memchr(word.data, ':', word.len);
-    akvi_codec  codec;
-
-    t->compression_level = colon ? (int32_t)strtol(colon + 1, NULL, 10) : 0;
-    if (colon)
-        word.len = (size_t)(colon - (const char *)word.data);
-    if (!akvi_codec_parse(word, &codec))
-        return AKV_FAIL(AKV_MISUSE,
-                        "compression has no '%.*s'; there are none, snappy, zlib, lz4 and zstd",
-                        (int)word.len, (const char *)word.data);
-    if (!akvi_codec_available(codec))
-        return AKV_FAIL(AKV_UNSUPPORTED, "this build has no %s: choose another compression",
-                        akvi_codec_name(codec));
-    t->compression = codec;
-    return AKV_OK;
-}
-
 /* "none,none,lz4,zstd:5": of each level, the last for all below. */
 static akv_status open_compression(lsm_db *db)
 {
     const char *text = db->options.compression ? db->options.compression : "none";
-    akv_status  st   = AKV_OK;
 
-    for (unsigned l = 0; l < LSM_LEVELS && st == AKV_OK; l++) {
-        size_t len = strcspn(text, ",");
+    for (unsigned l = 0; l < LSM_LEVELS; l++) {
+        lsm_table_options *t   = &db->tables[l];
+        size_t             len = strcspn(text, ",:"), all = strcspn(text, ",");
+        char               word[16];
+        akv_status         st;
 
-        st = open_codec(akv_bytes(text, len), &db->tables[l]);
-        if (text[len] == ',')
-            text += len + 1;
+        snprintf(word, sizeof word, "%.*s", (int)len, text);
+        st = akvi_codec_parse(word, &t->compression);
+        if (st != AKV_OK)
+            return st;
+        t->compression_level = len < all ? (int32_t)strtol(text + len + 1, NULL, 10) : 0;
+        if (text[all] == ',')
+            text += all + 1;
     }
-    return st;
+    return AKV_OK;
+}
+
+/* A memory budget holds memtables and the cache, and some room to work in. */
+static void open_budget(akv_lsm_options *o, uint64_t budget)
+{
+    uint64_t buffers = budget / 2 / o->write_buffers;
+
+    if (budget == 0)
+        return;
+    if (o->write_buffer > buffers)
+        o->write_buffer = buffers > OPEN_BUFFER_LEAST ? buffers : OPEN_BUFFER_LEAST;
+    if (o->block_cache > budget / 4)
+        o->block_cache = budget / 4;
 }
 
 static akv_status open_options(lsm_db *db)
@@ -156,7 +157,8 @@ static akv_status open_new(const akv_open_args *args, lsm_db **db_out)
     akvi_cond_init(&db->changed);
     db->folder = akvi_strdup(db->allocator, args->path);
     db->slots  = akvi_zalloc(db->allocator, AKVI_SLOTS_OWN * sizeof *db->slots);
-    st         = db->folder && db->slots ? open_options(db) : AKV_NOMEM;
+    open_budget(&db->options, args->memory_budget);
+    st = db->folder && db->slots ? open_options(db) : AKV_NOMEM;
     if (st == AKV_OK && (args->flags & AKV_OPEN_SALVAGE))
         db->options.recovery = AKV_LSM_RECOVER_SALVAGE;
     if (st == AKV_OK)

@@ -98,10 +98,16 @@ static akv_status output_ranges(lsm_output *o, bool cut, lsm_table_meta *meta)
             akvi_compare(r.value.data, r.value.len, meta->largest.data, meta->largest.len) > 0)
             meta->largest = r.value;
     }
-    if (st != AKV_OK || !cut)
-        return st;
+    return st;
+}
+
+/* What follows begins behind the last key. */
+static akv_status output_lower(lsm_output *o)
+{
+    akv_status st = akvi_buffer_set(&o->lower, o->last.data, o->last.len);
+
     o->has_lower = true;
-    return akvi_buffer_set(&o->lower, after.data, after.len);
+    return st == AKV_OK ? akvi_buffer_byte(&o->lower, 0) : st;
 }
 
 static akv_status output_keep(lsm_output *o, lsm_table_meta *meta)
@@ -152,6 +158,9 @@ static akv_status output_end(lsm_output *o, bool cut)
     meta.smallest_seq = info.smallest_seq;
     meta.largest_seq  = info.largest_seq;
     st                = output_keep(o, &meta);
+    /* Not before: the table's own ranges may begin at the old one. */
+    if (st == AKV_OK && cut)
+        st = output_lower(o);
     akvi_rate_take(&o->db->rate, o->db->env, info.size - o->counted);
     o->bytes += info.size;
     output_close(o);
