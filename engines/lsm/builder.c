@@ -169,8 +169,8 @@ static akv_status builder_pack(lsm_builder *b, akv_slice block, bool *packed_out
     akvi_buffer_clear(&b->packed);
     if (akvi_buffer_reserve(&b->packed, bound + LSM_BLOCK_RAW + LSM_BLOCK_SEAL) != AKV_OK)
         return AKV_NOMEM;
-    rc = akvi_compress(b->p.options.compression, b->p.options.compression_level,
-                       block.data, block.len, b->packed.data, bound, &len);
+    rc = akvi_compress(b->p.options.compression, b->p.options.compression_level, block.data,
+                       block.len, b->packed.data, bound, &len);
     if (rc != AKV_OK)
         return rc;
     if (len > block.len - block.len / 8 || block.len / LSM_BLOCK_GAIN > len)
