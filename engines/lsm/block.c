@@ -111,6 +111,19 @@ static uint64_t block_head(const uint8_t *key, size_t len)
     return head;
 }
 
+bool akvi_lsm_view_run_holds(const lsm_view *v, const lsm_spot *spot)
+{
+    uint32_t restart = spot->index / v->interval;
+    lsm_spot begin;
+
+    if (spot->index % v->interval)
+        return true;
+    return akvi_lsm_view_restart(v, restart, &begin) == LSM_SPOT_OK && spot->item.shared == 0 &&
+           begin.next == spot->next && begin.value == spot->value &&
+           akvi_get_be64(v->heads + (size_t)restart * 8) ==
+               block_head(spot->item.suffix, spot->item.unshared);
+}
+
 /* How many restarts have a head below `head`; with `or_same`, or the same. */
 static uint32_t block_heads_below(const lsm_view *v, uint64_t head, bool or_same)
 {

@@ -61,6 +61,9 @@ lsm_spot_status akvi_lsm_view_seek(const lsm_view *v, akv_slice key, uint64_t se
 bool akvi_lsm_view_find(const lsm_view *v, akv_slice key, uint64_t seq, uint32_t *index_out);
 /* The first entry of a run; with interval 1, any entry. */
 lsm_spot_status akvi_lsm_view_restart(const lsm_view *v, uint32_t restart, lsm_spot *spot_out);
+/* Whether head and offsets are right of an entry with which a run begins; true of
+ * others. */
+bool akvi_lsm_view_run_holds(const lsm_view *v, const lsm_spot *spot);
 /* What is behind akvi_lsm_item_read when lengths have more than a byte, or there is
  * an expiry or an encoding. */
 const uint8_t *akvi_lsm_item_read_slow(const lsm_view *v, const uint8_t *at, lsm_item *item_out);

@@ -200,7 +200,7 @@ akv_status akvi_lsm_table_block(lsm_table *t, lsm_extent extent, uint32_t ordina
     rc = raw ? table_seal(t, raw, extent) : AKV_OK;
     if (rc != AKV_OK)
         return rc;
-    if (raw && raw[extent.size - LSM_BLOCK_SEAL] == AKVI_CODEC_NONE) {
+    if (ahead && raw && raw[extent.size - LSM_BLOCK_SEAL] == AKVI_CODEC_NONE) {
         akvi_lsm_block_ref(ahead->block);
         *held = (lsm_held){raw, extent.size - LSM_BLOCK_SEAL, ahead->block};
         return AKV_OK;

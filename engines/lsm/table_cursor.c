@@ -8,6 +8,8 @@
  */
 #include "engines/lsm/table_file.h"
 
+#include <assert.h>
+
 typedef struct table_cursor {
     lsm_cursor       base;
     lsm_table       *t;
@@ -97,6 +99,7 @@ static akv_status cursor_read_index(table_cursor *c, uint32_t top)
     rc           = akvi_lsm_table_index(c->t, top, &c->read, &c->local, &c->index);
     if (rc != AKV_OK)
         cursor_drop_index(c);
+    assert(rc != AKV_OK || c->index);
     return rc;
 }
 

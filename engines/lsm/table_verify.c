@@ -55,8 +55,8 @@ static const char *verify_entry(const table_verify *v, const lsm_spot *spot, akv
     if (key.len > LSM_MAX_KEY || spot->item.seq > LSM_SEQ_MAX ||
         !akvi_lsm_spot_value(&v->walk.view, spot, &value))
         return "an entry makes no sense";
-    if (spot->index % v->walk.view.interval == 0 && spot->item.shared)
-        return "a run begins with no whole key";
+    if (!akvi_lsm_view_run_holds(&v->walk.view, spot))
+        return "heads lead astray";
     if (!v->filter.filter.lines)
         return NULL;
     if (!akvi_lsm_filter_may_have(&v->filter.filter, akvi_lsm_filter_hash(key)) ||
@@ -76,11 +76,7 @@ static akv_status verify_entries(table_verify *v, lsm_extent extent)
         const lsm_item *item = &v->walk.spot.item;
         akv_slice       key  = akvi_buffer_slice(&v->walk.key);
         const char     *what = verify_entry(v, &v->walk.spot, key);
-        lsm_spot        found;
 
-        if (!what && (akvi_lsm_view_seek(&v->walk.view, key, item->seq, &found) != LSM_SPOT_OK ||
-                      found.index != v->walk.spot.index))
-            what = "heads lead astray";
         if (what)
             return akvi_lsm_table_unsound(v->t, extent, what);
         seen->entries++;
@@ -114,6 +110,13 @@ static akv_status verify_block(table_verify *v, const lsm_where *where)
     return rc;
 }
 
+/* Whether an entry of an index is where those who look for it go. */
+static bool verify_index_spot(const lsm_view *v, const lsm_spot *spot, uint32_t value_len)
+{
+    return spot->value == (uint64_t)spot->index * value_len && spot->item.value_len == value_len &&
+           akvi_lsm_view_run_holds(v, spot);
+}
+
 /* The data block of one index entry, which must end before the entry's key does. */
 static akv_status verify_index_entry(table_verify *v, const lsm_index *index, const lsm_walk *walk)
 {
@@ -122,7 +125,7 @@ static akv_status verify_index_entry(table_verify *v, const lsm_index *index, co
     uint64_t   seq   = walk->spot.item.seq;
     akv_status rc    = akvi_lsm_table_where(v->t, index, &where);
 
-    if (rc == AKV_OK && walk->spot.value != (uint64_t)walk->spot.index * LSM_INDEX_VALUE)
+    if (rc == AKV_OK && !verify_index_spot(&walk->view, &walk->spot, LSM_INDEX_VALUE))
         rc = akvi_lsm_table_unsound(v->t, v->t->footer.top, "an index block makes no sense");
     if (rc == AKV_OK && where.ordinal != v->blocks)
         rc = akvi_lsm_table_unsound(v->t, where.extent, "the index skips blocks");
@@ -139,12 +142,14 @@ static akv_status verify_index_entry(table_verify *v, const lsm_index *index, co
     return rc == AKV_OK ? akv_job_step(v->job, where.extent.size, where.extent.size) : rc;
 }
 
-static akv_status verify_index(table_verify *v, uint32_t top)
+/* The index block of one entry of the top index, whose last separator is the
+ * entry's key. */
+static akv_status verify_index(table_verify *v, const lsm_walk *top)
 {
-    lsm_walk   walk = {.key.allocator = v->t->allocator};
-    lsm_index  index;
+    lsm_walk   walk  = {.key.allocator = v->t->allocator};
     lsm_ahead  ahead = {.next_size = 0};
-    akv_status rc    = akvi_lsm_table_load_index(v->t, top, &verify_read, &ahead, &index);
+    lsm_index  index;
+    akv_status rc = akvi_lsm_table_load_index(v->t, top->spot.index, &verify_read, &ahead, &index);
 
     if (rc != AKV_OK)
         goto done;
@@ -154,12 +159,35 @@ static akv_status verify_index(table_verify *v, uint32_t top)
         if (rc != AKV_OK)
             break;
     }
-    if (rc == AKV_CORRUPT)
-        rc = akvi_lsm_table_unsound(v->t, v->t->footer.top, "an index block makes no sense");
     akvi_lsm_block_unref(index.block);
+    if (rc != AKV_END && rc != AKV_CORRUPT)
+        goto done;
+    if (rc == AKV_CORRUPT || !verify_index_spot(&v->t->top, &top->spot, LSM_TOP_VALUE) ||
+        lsm_order(akvi_buffer_slice(&top->key), top->spot.item.seq,
+                  akvi_buffer_slice(&v->separator), v->separator_seq) != 0)
+        rc = akvi_lsm_table_unsound(v->t, v->t->footer.top, "an index block makes no sense");
 done:
     akvi_lsm_block_unref(ahead.block);
     akv_buffer_free(&walk.key);
+    return rc == AKV_END ? AKV_OK : rc;
+}
+
+static akv_status verify_indexes(table_verify *v)
+{
+    lsm_walk   top = {.view = v->t->top, .key.allocator = v->t->allocator};
+    akv_status rc;
+
+    if (v->t->properties.index_blocks == 0)
+        return AKV_OK;
+    for (rc = akvi_lsm_walk_restart(&top, 0); rc == AKV_OK; rc = akvi_lsm_walk_next(&top)) {
+        rc = verify_fault(v, verify_index(v, &top));
+        if (rc != AKV_OK)
+            break;
+    }
+    akv_buffer_free(&top.key);
+    if (rc == AKV_CORRUPT)
+        rc = verify_fault(
+            v, akvi_lsm_table_unsound(v->t, v->t->footer.top, "the top index makes no sense"));
     return rc == AKV_END ? AKV_OK : rc;
 }
 
@@ -200,8 +228,8 @@ akv_status akvi_lsm_table_verify(lsm_table *t, akv_job *job)
     v.walk.key.allocator = v.last.allocator = v.separator.allocator = t->allocator;
     if (t->footer.filter.size)
         rc = verify_fault(&v, akvi_lsm_table_load_filter(t, &verify_read, &v.ahead, &v.filter));
-    for (uint32_t i = 0; rc == AKV_OK && i < t->properties.index_blocks; i++)
-        rc = verify_fault(&v, verify_index(&v, i));
+    if (rc == AKV_OK)
+        rc = verify_indexes(&v);
     if (rc == AKV_OK)
         rc = verify_again(&v, t->footer.top);
     if (rc == AKV_OK)

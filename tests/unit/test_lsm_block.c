@@ -105,7 +105,7 @@ static void test_lsm_block_damaged_is_walked_to_an_end(void **state)
             for (size_t k = 0; k < m.n; k++) {
                 (void)akvi_lsm_view_seek(&walk.view, m.entries[k].key, 5, &spot);
                 (void)akvi_lsm_view_find(&walk.view, m.entries[k].key, 5, &index);
-                rc = akvi_lsm_walk_seek(&walk, m.entries[k].key, 5);
+                (void)akvi_lsm_walk_seek(&walk, m.entries[k].key, 5);
             }
         }
         free(bytes);

@@ -17,20 +17,20 @@ static const lsm_read read_plain = {.fill_cache = true};
 
 typedef struct table_case {
     lsm_table_options opt;
-    bool              mapped;
     uint64_t          cache; /* bytes */
+    bool              mapped;
     lsm_read          read;
 } table_case;
 
 static const table_case cases[] = {
-    {{4096, 16, 10, 0, AKVI_CODEC_NONE, 0, 0}, true, 1 << 20, {false, true, false}},
-    {{4096, 16, 10, 0, AKVI_CODEC_NONE, 0, 0}, false, 1 << 20, {false, true, true}},
-    {{300, 3, 10, 5, AKVI_CODEC_NONE, 0, 1}, true, 0, {true, false, true}},
-    {{300, 1, 0, 0, AKVI_CODEC_NONE, 0, 1}, false, 0, {true, false, true}},
-    {{1024, 4, 12, 2, AKVI_CODEC_ZLIB, 1, 99}, true, 1 << 20, {false, true, false}},
-    {{1024, 255, 20, 0, AKVI_CODEC_ZLIB, 1, 99}, false, 4096, {false, true, true}},
-    {{0, 0, 1, 0, AKVI_CODEC_ZLIB, 1, 99}, false, 1 << 20, {false, false, false}},
-    {{64, 2, 10, 0, AKVI_CODEC_NONE, 0, 0}, true, 1 << 20, {false, true, false}},
+    {{4096, 16, 10, 0, AKVI_CODEC_NONE, 0, 0}, 1 << 20, true, {false, true, false}},
+    {{4096, 16, 10, 0, AKVI_CODEC_NONE, 0, 0}, 1 << 20, false, {false, true, true}},
+    {{300, 3, 10, 5, AKVI_CODEC_NONE, 0, 1}, 0, true, {true, false, true}},
+    {{300, 1, 0, 0, AKVI_CODEC_NONE, 0, 1}, 0, false, {true, false, true}},
+    {{1024, 4, 12, 2, AKVI_CODEC_ZLIB, 1, 99}, 1 << 20, true, {false, true, false}},
+    {{1024, 255, 20, 0, AKVI_CODEC_ZLIB, 1, 99}, 4096, false, {false, true, true}},
+    {{0, 0, 1, 0, AKVI_CODEC_ZLIB, 1, 99}, 1 << 20, false, {false, false, false}},
+    {{64, 2, 10, 0, AKVI_CODEC_NONE, 0, 0}, 1 << 20, true, {false, true, false}},
 };
 
 typedef struct table_open {
