@@ -140,14 +140,17 @@ static akv_status build_merged_index(fused_build *b)
 
 static akv_status build_index(fused_build *b)
 {
-    akv_fused_writer *w  = b->writer;
-    akv_status        st = AKV_OK;
+    const uint8_t *entry;
+    fused_index    index;
+    akv_status     st;
 
-    if (fused_spill_used(&w->spill))
+    if (fused_spill_used(&b->writer->spill))
         return build_merged_index(b);
-    for (size_t i = 0; i < fused_writer_entries_n(w) && st == AKV_OK; i++)
-        st = build_entry(b, fused_writer_entries(w)[i]);
-    return st;
+    st = akvi_fused_index_begin(b, &index);
+    while (st == AKV_OK && (st = akvi_fused_index_next(&index, &entry)) == AKV_OK)
+        st = build_entry(b, entry);
+    akvi_fused_index_end(&index);
+    return st == AKV_END ? AKV_OK : st;
 }
 
 static akv_status build_contents(fused_build *b)

@@ -196,6 +196,13 @@ typedef struct reader_step {
     bool     absent;
 } reader_step;
 
+/* The caller's key may be as cold as all else. */
+static inline __attribute__((always_inline)) void reader_prefetch_key(akv_slice key)
+{
+    __builtin_prefetch(key.data);
+    __builtin_prefetch((const char *)key.data + key.len);
+}
+
 static inline void reader_step_hash(const akv_fused *f, akv_slice key, reader_step *s)
 {
     s->hash = akvi_hash(key.data, key.len, f->table.seed);
@@ -238,9 +245,13 @@ akv_status akvi_fused_get_batch(const akv_fused *f, size_t n, const akv_slice *k
         objects_out[i]  = akv_bytes(NULL, 0);
         statuses_out[i] = AKV_ABSENT;
     }
+    for (size_t i = 0; i < n && i < READER_AHEAD; i++)
+        reader_prefetch_key(keys[i]);
     for (size_t i = 0; i < n + 2 * READER_AHEAD && f->keys > 0; i++) {
         size_t slot = i - READER_AHEAD, entry = slot - READER_AHEAD; /* below 0: huge */
 
+        if (i + READER_AHEAD < n)
+            reader_prefetch_key(keys[i + READER_AHEAD]);
         if (i < n)
             reader_step_hash(f, keys[i], &steps[i]);
         if (slot < n)

@@ -17,6 +17,7 @@
 #include <stdlib.h>
 
 #define WRITER_ENTRY_COST  (sizeof(const uint8_t *) + 2 * sizeof(fused_item)) /* and its bytes */
+#define WRITER_AHEAD       16u /* entries that are asked for before they are looked at */
 #define WRITER_OBJECT_COST sizeof(const uint8_t *)
 
 /* ------------------------------------------------------------- new and free */
@@ -339,6 +340,8 @@ akv_status akvi_fused_writer_sort(akv_fused_writer *w)
     kept          = akvi_fused_keep_last(items, n);
     w->index_size = 0;
     for (size_t i = 0; i < kept; i++) {
+        if (i + WRITER_AHEAD < kept)
+            __builtin_prefetch(items[i + WRITER_AHEAD].entry);
         if (fused_entry_object(items[i].entry) == 0 && !spilled)
             continue;
         entries[left++] = items[i].entry;

@@ -6,7 +6,8 @@
  * A child builds one generation of a store after the other at one path, as
  * fast as it can; the parent kills it with SIGKILL at a random moment, again
  * and again, and looks at what is there. Each generation has keys, values and
- * a count of its own, so that a mixture can't pass for either. The child tells
+ * a count of its own, so that a mixture can't pass for either; every third one
+ * spills to temporary files as it is built. The child tells
  * through a pipe which generation is finished: from then on it must be there.
  *
  * ANYKV_SEED plays the moments again, as far as a machine repeats itself;
@@ -50,10 +51,16 @@ static uint64_t kill_random(kill_run *run)
 
 /* --------------------------------------------------------------- generations */
 
+/* Whether a generation is built through a buffer that it does not fit. */
+static bool kill_spills(unsigned generation)
+{
+    return generation % 3 == 0;
+}
+
 /* Sizes differ, so that files of neighbours end at different places. */
 static unsigned kill_keys_n(unsigned generation)
 {
-    return 300 + generation % 7 * 211;
+    return (kill_spills(generation) ? 9000 : 300) + generation % 7 * 211;
 }
 
 static akv_slice kill_value(unsigned generation, unsigned i, char text[64])
@@ -71,6 +78,7 @@ static akv_status kill_build(const char *path, unsigned generation)
     akv             *db;
 
     opt.flags = AKV_OPEN_CREATE | AKV_OPEN_TRUNCATE;
+    opt.text  = kill_spills(generation) ? "build_buffer=1MiB" : NULL;
     status    = akv_open(KILL_ENGINE, path, &opt, &db);
     if (status != AKV_OK)
         return status;
@@ -139,7 +147,7 @@ static void kill_build_on(const char *path, unsigned generation, int tell)
 /* Kill the child after a while; false when it had ended by itself. */
 static bool kill_after(kill_run *run, pid_t child)
 {
-    uint64_t        ns    = kill_random(run) % 25000000;
+    uint64_t        ns    = kill_random(run) % 40000000;
     struct timespec pause = {0, (long)ns};
     int             state;
 

@@ -11,6 +11,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -450,6 +451,55 @@ static void test_fused_spill_can_be_cancelled_at_every_step(void **state)
     akv_fused_writer_free(w);
 }
 
+/* ------------------------------------------------------------------ at once */
+
+typedef struct spill_builder {
+    pthread_t   thread;
+    const char *folder, *path;
+    bool        fine;
+} spill_builder;
+
+static void *spill_build(void *user)
+{
+    spill_builder           *b   = user;
+    akv_fused_writer_options opt = AKV_FUSED_WRITER_OPTIONS_INIT;
+    akv_fused_writer        *w   = NULL;
+    spill_place              at  = {0, SPILL_NO_ID};
+    akv_status               st;
+
+    opt.buffer   = SPILL_LEAST;
+    opt.temp_dir = b->folder;
+    st           = akv_fused_writer_new(&opt, &w);
+    b->fine      = st == AKV_OK && spill_all(w, &at, &st);
+    for (int i = 0; i < 3; i++)
+        b->fine = b->fine && akv_fused_build(w, b->path, NULL) == AKV_OK;
+    akv_fused_writer_free(w);
+    return NULL;
+}
+
+/* Names that differ in their last part alone, and the same name. */
+static void test_fused_spill_builds_side_by_side(void **state)
+{
+    static const char *const names[] = {"x.v1", "x.v2", "x.v2"};
+    const char              *folder  = akvt_folder();
+    char                     paths[3][4200];
+    spill_builder            builders[3];
+
+    (void)state;
+    for (int i = 0; i < 3; i++) {
+        snprintf(paths[i], sizeof paths[i], "%s/%s", folder, names[i]);
+        builders[i] = (spill_builder){.folder = folder, .path = paths[i]};
+        assert_int_equal(pthread_create(&builders[i].thread, NULL, spill_build, &builders[i]), 0);
+    }
+    for (int i = 0; i < 3; i++)
+        pthread_join(builders[i].thread, NULL);
+    for (int i = 0; i < 3; i++)
+        assert_true(builders[i].fine);
+    spill_same_files(paths[0], paths[1]);
+    assert_int_equal(remove(paths[1]), 0);
+    spill_folder_holds(folder, "x.v1");
+}
+
 /* ----------------------------------------------- through the shared interface */
 
 static void test_fused_spill_of_a_store_lies_beside_it(void **state)
@@ -505,6 +555,7 @@ int main(void)
         cmocka_unit_test(test_fused_spill_survives_loss_of_power),
         cmocka_unit_test(test_fused_spill_gives_memory_back_when_it_runs_out),
         cmocka_unit_test(test_fused_spill_can_be_cancelled_at_every_step),
+        cmocka_unit_test(test_fused_spill_builds_side_by_side),
         cmocka_unit_test(test_fused_spill_of_a_store_lies_beside_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
