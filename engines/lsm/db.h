@@ -169,8 +169,9 @@ struct lsm_db {
     lsm_write *head AKVI_GUARDED_BY(queue_mu), *tail AKVI_GUARDED_BY(queue_mu);
     /* the head's own */
     akv_buffer    record;
-    lsm_memtable *memtable; /* the one that grows; the view holds it */
-    uint64_t      delay_ns; /* owed, not yet slept */
+    lsm_memtable *memtable;      /* the one that grows; the view holds it */
+    uint64_t      memtable_used; /* memory that its entries take, about */
+    uint64_t      delay_ns;      /* owed, not yet slept */
     bool          delaying;
     /* what it looks at, set with each view */
     _Atomic uint32_t memtables, level0;

@@ -69,7 +69,7 @@ static akv_status open_compression(lsm_db *db)
 /* A memory budget holds memtables and the cache, and some room to work in. */
 static void open_budget(akv_lsm_options *o, uint64_t budget)
 {
-    uint64_t buffers = budget / 2 / o->write_buffers;
+    uint64_t buffers = budget / 4 / o->write_buffers;
 
     if (budget == 0)
         return;
@@ -236,7 +236,7 @@ static void open_show(lsm_db *db, lsm_view *v)
 
 /* What another process's writer has written by now: its tables, and in a
  * memtable what is only in its logs. */
-static akv_status open_look(lsm_db *db)
+static akv_status open_look(lsm_db *db, lsm_view **view_out)
 {
     lsm_view          *now = atomic_load(&db->view), *v = NULL;
     lsm_manifest_state state = {0};
@@ -257,24 +257,50 @@ static akv_status open_look(lsm_db *db)
         return st;
     }
     v->mem[v->n++] = (lsm_generation){.memtable = db->memtable};
-    open_show(db, v);
+    *view_out      = v;
     return AKV_OK;
 }
 
-/* A file may be gone between the manifest that names it and our opening it. */
+/* Whether logs that we have read, or not found any more, are in tables by now. */
+static akv_status open_is_stale(const lsm_db *db, bool *stale_out)
+{
+    lsm_manifest_state state = {0};
+    akv_status         st    = akvi_lsm_manifest_read(db->allocator, db->env, db->folder, &state);
+
+    *stale_out = st == AKV_OK && state.log_number != db->log_number;
+    akvi_lsm_manifest_state_free(db->allocator, &state);
+    return st;
+}
+
+/* Look until what we saw belongs together: while we read, the writer may have
+ * flushed, and removed a log or a table that the manifest named. */
 static akv_status open_read_only(lsm_db *db)
 {
     akv_status st = AKV_OK;
 
     for (unsigned i = 0; i < OPEN_TRIES; i++) {
-        st = open_look(db);
-        if (st != AKV_IO || akvi_pending_error()->os_errno != ENOENT || i + 1 == OPEN_TRIES)
+        lsm_view *v     = NULL;
+        bool      stale = false;
+
+        st = open_look(db, &v);
+        if (st == AKV_OK)
+            st = open_is_stale(db, &stale);
+        if (st == AKV_OK && !stale) {
+            open_show(db, v);
+            return AKV_OK;
+        }
+        akvi_lsm_view_unref(v);
+        if (st != AKV_OK && (st != AKV_IO || akvi_pending_error()->os_errno != ENOENT))
             return st;
-        if (akvi_lsm_detect(db->env, db->folder) != AKV_OK)
+        if (st != AKV_OK && akvi_lsm_detect(db->env, db->folder) != AKV_OK)
             return st;
-        akv_engine_recovered();
+        if (st != AKV_OK && i + 1 < OPEN_TRIES)
+            akv_engine_recovered();
     }
-    return st;
+    return st != AKV_OK ? st
+                        : AKV_FAIL_AT(AKV_BUSY, db->folder, AKV_NO_OFFSET,
+                                      "the store's writer flushes faster than it can be read; try "
+                                      "again");
 }
 
 akv_status akvi_lsm_catch_up(lsm_db *db)

@@ -125,8 +125,10 @@ static akv_status table_read_ahead(lsm_table *t, lsm_extent extent, lsm_ahead *a
         return AKV_OK;
     akvi_lsm_block_unref(ahead->block);
     ahead->block = akvi_lsm_block_new(t->cache, (size_t)len, &bytes);
-    if (!ahead->block)
-        return AKV_NOMEM;
+    if (!ahead->block) { /* block by block will do */
+        akv_engine_recovered();
+        return AKV_OK;
+    }
     ahead->off       = extent.off;
     ahead->next_size = len < TABLE_AHEAD_MOST ? (uint32_t)len * 2 : TABLE_AHEAD_MOST;
     rc               = akvi_read_full(t->file, t->path, bytes, (size_t)len, extent.off);

@@ -18,6 +18,7 @@
 #define WRITE_GROUP    (UINT64_C(1) << 20)  /* bytes that one record takes together */
 #define WRITE_BATCH    (UINT64_C(1) << 30)  /* that one batch may have */
 #define WRITE_ENTRY    32u                  /* of a record, beside key and value, at most */
+#define WRITE_ITEM     48u                  /* of a memtable, beside key and value, about */
 #define WRITE_RATE     (UINT64_C(64) << 20) /* bytes a second at which delays begin */
 #define WRITE_RATE_MIN (UINT64_C(1) << 20)
 #define WRITE_NAP_NS   UINT64_C(1000000)
@@ -233,7 +234,8 @@ akv_status akvi_lsm_switch(lsm_db *db)
         memmove(v->mem + 1, v->mem, v->n * sizeof v->mem[0]);
         v->mem[0] = (lsm_generation){.memtable = m, .log = number};
         v->n++;
-        db->memtable = m;
+        db->memtable      = m;
+        db->memtable_used = 0;
         akvi_lsm_view_set(db, v);
         akvi_lsm_schedule(db);
     }
@@ -249,10 +251,8 @@ akv_status akvi_lsm_switch(lsm_db *db)
 
 static akv_status write_room(lsm_db *db, uint64_t bytes, const akv_write_options *opt)
 {
-    size_t held = akvi_lsm_memtable_bytes(db->memtable);
-    bool   full =
-        held + bytes > db->options.write_buffer && akvi_lsm_memtable_entries(db->memtable) > 0;
-    akv_status st = write_stall(db, full, opt);
+    bool       full = db->memtable_used > 0 && db->memtable_used + bytes > db->options.write_buffer;
+    akv_status st   = write_stall(db, full, opt);
 
     if (st != AKV_OK)
         return st;
@@ -442,6 +442,7 @@ static akv_status write_commit(lsm_db *db, lsm_write *leader, lsm_write *last, u
     if (st != AKV_OK)
         return st;
     atomic_store_explicit(&db->last_seq, seq, memory_order_release);
+    db->memtable_used += record.len + entries * WRITE_ITEM;
     atomic_fetch_add_explicit(&db->counters.wal_bytes, record.len, memory_order_relaxed);
     for (lsm_write *w = leader;; w = w->next) {
         if (w->version_at > 0)

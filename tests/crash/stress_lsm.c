@@ -181,7 +181,11 @@ static void stress_child(const stress_run *run, unsigned round)
 static void stress_kill(stress_run *run, pid_t child)
 {
     struct timespec pause = {0, (long)(stress_next(&run->random) % 60000000)};
+    struct timespec nap   = {0, 1000000};
 
+    /* Mostly after it has begun to write: opening takes its time. */
+    for (int i = 0; i < 2000 && stress_next(&run->random) % 8 && *run->acked == run->done; i++)
+        nanosleep(&nap, NULL);
     while (nanosleep(&pause, &pause) != 0 && errno == EINTR)
         continue;
     kill(child, SIGKILL);

@@ -333,7 +333,8 @@ static void test_lsm_scans_agree_with_a_table(void **state)
             while (akv_iter_next(it) == AKV_OK) {
                 while (at < KEYS && model[at] < 0)
                     at++;
-                assert_slice(akv_iter_key(it), store_key(at++, key).data);
+                assert_slice(akv_iter_key(it), (const char *)store_key(at, key).data);
+                at++;
             }
             while (at < KEYS && model[at] < 0)
                 at++;
@@ -341,7 +342,8 @@ static void test_lsm_scans_agree_with_a_table(void **state)
             while (akv_iter_prev(it) == AKV_OK) {
                 while (at > 0 && model[at - 1] < 0)
                     at--;
-                assert_slice(akv_iter_key(it), store_key(--at, key).data);
+                at--;
+                assert_slice(akv_iter_key(it), (const char *)store_key(at, key).data);
             }
             while (at > 0 && model[at - 1] < 0)
                 at--;
