@@ -7,7 +7,7 @@
 
 S       := $(patsubst %/,%,$(dir $(lastword $(MAKEFILE_LIST))))
 BUILD   ?= build
-ENGINES ?= fused memory
+ENGINES ?= fused lsm memory
 SAN     ?=
 PREFIX  ?= /usr/local
 LIBDIR  ?= $(PREFIX)/lib

@@ -257,7 +257,12 @@ static akv_status write_room(lsm_db *db, uint64_t bytes, const akv_write_options
     if (st != AKV_OK)
         return st;
     write_delay(db, bytes);
-    return full ? akvi_lsm_switch(db) : AKV_OK;
+    st = full ? akvi_lsm_switch(db) : AKV_OK;
+    /* Without threads nobody else keeps level 0 short. */
+    while (st == AKV_OK && full && !db->pool &&
+           atomic_load_explicit(&db->level0, memory_order_relaxed) >= db->options.level0_compact)
+        st = akvi_lsm_work(db);
+    return st == AKV_END ? AKV_OK : st;
 }
 
 /* ----------------------------------------------------- conditions, expiry */
