@@ -74,10 +74,10 @@ lib_src    := $(common_src) $(foreach e,$(ENGINES),$(call engine_src,$(e)))
 tool_src   := $(wildcard $(S)/tools/*.c)
 conf_src   := $(filter-out $(S)/tests/conformance/run_%.c,$(wildcard $(S)/tests/conformance/*.c))
 
-# Sources of tests, examples and benchmarks that name an engine in their file
-# name are built only with that engine.
+# Tests whose file name has an engine for its second word (test_fused_merge.c)
+# are built only with that engine.
 absent_engines := $(filter-out $(ENGINES),$(known_engines))
-with_engines = $(filter-out $(foreach e,$(absent_engines),%_$(e).c $(foreach f,$(1),$(if $(findstring _$(e)_,$(notdir $(f))),$(f)))),$(1))
+with_engines = $(foreach f,$(1),$(if $(filter $(absent_engines),$(word 2,$(subst _, ,$(basename $(notdir $(f)))))),,$(f)))
 # Those that use several engines say so here.
 multi_engine := $(if $(filter-out $(ENGINES),fused memory),%/run_compare.c %/two_engines.c %/oui_lookup.c %/kill_build.c %/run_compare_lsm.c)
 unit_src    := $(filter-out $(multi_engine),$(call with_engines,$(wildcard $(S)/tests/unit/test_*.c)))
@@ -96,7 +96,7 @@ static  := $(OUT)/libanykv.a
 shared  := $(OUT)/libanykv.so.$(VER)
 conflib := $(OUT)/libanykv-conformance.a
 engine_libs := $(foreach e,$(ENGINES),$(OUT)/libanykv-$(e).a)
-pc_files    := $(OUT)/anykv.pc $(foreach e,$(ENGINES),$(OUT)/anykv-$(e).pc)
+pc_files    := $(OUT)/anykv.pc $(OUT)/anykv-conformance.pc $(foreach e,$(ENGINES),$(OUT)/anykv-$(e).pc)
 
 # -------------------------------------------------------------------- targets
 
@@ -201,15 +201,20 @@ $(OUT)/anykv: $(call obj,$(tool_src)) $(static)
 
 # ---------------------------------------------------------- pkg-config files
 
+# pc_fill NAME,LIBRARY,NEEDS,NEEDS OF A STATIC LINK,DESCRIPTION
 pc_template := $(S)/common/front/anykv.pc.in
 pc_fill = sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$(LIBDIR)|' -e 's|@INCLUDEDIR@|$(INCLUDEDIR)|' \
-          -e 's|@VERSION@|$(VER)|' -e 's|@NAME@|$(1)|' -e 's|@LIB@|$(2)|' -e 's|@REQUIRES@|$(3)|' $(pc_template) > $@
+          -e 's|@VERSION@|$(VER)|' -e 's|@NAME@|$(1)|' -e 's|@LIB@|$(2)|' -e 's|@REQUIRES@|$(3)|' \
+          -e 's|@PRIVATE@|$(4)|' -e 's|@DESCRIPTION@|$(5)|' $(pc_template) > $@
+engine_line = $(shell sed -n 's/^ *\.description *= "\(.*\)",$$/\1/p' $(call engine_src,$(1)))
 
-$(eval $(call stamp,$(OUT)/pc.stamp,$(PREFIX) $(LIBDIR) $(INCLUDEDIR) $(PKGS)))
+$(eval $(call stamp,$(OUT)/pc.stamp,$(PREFIX) $(LIBDIR) $(INCLUDEDIR) $(PKGS) $(foreach e,$(ENGINES),$(call engine_line,$(e)))))
 $(OUT)/anykv.pc: $(pc_template) $(OUT)/pc.stamp
-	$(Q)$(call pc_fill,anykv,anykv,$(PKGS))
+	$(Q)$(call pc_fill,anykv,anykv,,$(PKGS),One key-value interface over several storage engines)
+$(OUT)/anykv-conformance.pc: $(pc_template) $(OUT)/pc.stamp
+	$(Q)$(call pc_fill,anykv-conformance,anykv-conformance -pthread,anykv,,Proof that an engine keeps the contract of anykv.h)
 $(OUT)/anykv-%.pc: $(pc_template) $(OUT)/pc.stamp
-	$(Q)$(call pc_fill,anykv-$*,anykv-$*,$(sort $(PKGS_common) $(PKGS_optional) $(PKGS_$*)))
+	$(Q)$(call pc_fill,anykv-$*,anykv-$*,,$(sort $(PKGS_common) $(PKGS_optional) $(PKGS_$*)),$(call engine_line,$*))
 
 # ---------------------------------------------------------------------- tests
 

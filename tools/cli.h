@@ -105,7 +105,7 @@ typedef struct cli_store {
 akv_status cli_try_open(cli *c, const cli_store *s, const char *path, uint32_t flags,
                         uint64_t required, akv **db_out);
 /* Tell why that failed: CLI_USAGE when the options are at fault, else CLI_FAILED. */
-int cli_open_failed(cli *c, cli_store *s, const akv_error *why);
+int cli_open_failed(cli *c, cli_store *s, const char *path, const akv_error *why);
 /* Both in one: CLI_GO or the exit code. */
 int cli_open(cli *c, cli_store *s, const char *path, uint32_t flags, uint64_t required,
              akv **db_out);

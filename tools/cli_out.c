@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <stdarg.h>
+#include <unistd.h>
 
 /* {"error":{"code":...,"text":...,"file":...,"offset":...}} */
 static void out_error_json(const char *code, const char *file, uint64_t offset, const char *text)
@@ -164,16 +165,29 @@ akv_status cli_try_open(cli *c, const cli_store *s, const char *path, uint32_t f
     return akv_open(s->engine, path, &opt, db_out);
 }
 
-int cli_open_failed(cli *c, cli_store *s, const akv_error *why)
+/* Whether an engine is named, by option or by URI, that this build does not have. */
+static bool out_engine_unknown(const cli_store *s, const char *path)
 {
-    akv_engine_info info  = AKV_ENGINE_INFO_INIT;
-    bool            wrong = why->code == AKV_MISUSE;
+    akv_engine_info info = AKV_ENGINE_INFO_INIT;
+    size_t          len  = strspn(path, "abcdefghijklmnopqrstuvwxyz");
+    char            name[32];
+
+    if (s->engine)
+        return akv_engine_describe(s->engine, &info) != AKV_OK;
+    if (len == 0 || len >= sizeof name || path[len] != ':' || access(path, F_OK) == 0)
+        return false;
+    memcpy(name, path, len);
+    name[len] = '\0';
+    return akv_engine_describe(name, &info) != AKV_OK;
+}
+
+int cli_open_failed(cli *c, cli_store *s, const char *path, const akv_error *why)
+{
+    bool wrong = why->code == AKV_MISUSE;
 
     cli_warn(c, why);
     akv_buffer_free(&s->pairs);
-    if (s->engine && akv_engine_describe(s->engine, &info) != AKV_OK)
-        wrong = true;
-    return wrong ? CLI_USAGE : CLI_FAILED;
+    return wrong || out_engine_unknown(s, path) ? CLI_USAGE : CLI_FAILED;
 }
 
 int cli_open(cli *c, cli_store *s, const char *path, uint32_t flags, uint64_t required,
@@ -181,7 +195,7 @@ int cli_open(cli *c, cli_store *s, const char *path, uint32_t flags, uint64_t re
 {
     if (cli_try_open(c, s, path, flags, required, db_out) == AKV_OK)
         return CLI_GO;
-    return cli_open_failed(c, s, akv_last_error());
+    return cli_open_failed(c, s, path, akv_last_error());
 }
 
 int cli_close(cli *c, cli_store *s, akv *db, int code)

@@ -81,7 +81,7 @@ static int verify_open(cli *c, cli_store *store, akv **db_out, akv_error *damage
     }
     if (rc == AKV_OK)
         return CLI_GO;
-    return cli_open_failed(c, store, damage_out);
+    return cli_open_failed(c, store, c->argv[0], damage_out);
 }
 
 static int verify_run(cli *c)

@@ -375,8 +375,7 @@ const akv_engine akvi_memory = {
     .abi              = AKV_ENGINE_ABI,
     .size             = sizeof(akv_engine),
     .name             = "memory",
-    .description      = "everything in this process's memory, with every capability; a file "
-                        "is optional",
+    .description      = "An ordered map in memory, with every capability; an image file on request",
     .caps             = MEMORY_CAPS,
     .max_key          = AKV_MEMORY_MAX_KEY,
     .max_value        = AKV_MEMORY_MAX_VALUE,

@@ -4,7 +4,8 @@
  *
  * One suite for every engine, built in or from outside. It uses the public
  * headers only and comes as an archive of its own: link with
- * -lanykv-conformance -lanykv. An engine's author needs one call:
+ * -lanykv-conformance -lanykv, or what pkg-config says of anykv-conformance. An
+ * engine's author needs one call:
  *
  *     akv_conformance_options opt = AKV_CONFORMANCE_OPTIONS_INIT;
  *

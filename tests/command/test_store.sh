@@ -53,6 +53,12 @@ has "with a code" '"code":"AKV_' "$err"
 run get -e no-such s.fsdb a
 exits "a wrong engine name is wrong use" 2
 has "and those there are are told" "fused" "$err"
+run get nope:s.fsdb a
+exits "so is one in a URI" 2
+has "which is named" "no engine 'nope'" "$err"
+cp s.fsdb nope:s.fsdb
+run get nope:s.fsdb a
+exits "unless a file has that very name" 0
 run get -e memory s.fsdb a
 exits "memory has no files" 3
 run get s.fsdb a -o no_such=1

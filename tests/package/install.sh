@@ -27,10 +27,13 @@ has_engine() { [[ " $ANYKV_ENGINES " == *" $1 "* ]]; }
 only_under_prefix() { [ "$(cd "$out" && ls)" = opt ] && [ "$(cd "$out/opt" && ls)" = anykv ]; }
 # An engine of one's own needs the suite as well.
 compile_own() {
-    local flags
-    flags=$(pc --static --cflags --libs anykv) || return 1
-    # shellcheck disable=SC2086
-    "${CC:-cc}" -std=c17 -o "$tmp/own" "$root/examples/own_engine.c" -L"$out$libdir" -lanykv-conformance $flags
+    compile own "$root/examples/own_engine.c" --static anykv-conformance
+}
+# The description of anykv-E.pc is what the command says of E.
+described() {
+    local line
+    line=$(sed -n 's/^Description: //p' "$out$libdir/pkgconfig/anykv-$1.pc")
+    [ -n "$line" ] && "$out/opt/anykv/bin/anykv" engines | grep -qxE "$1 +$line"
 }
 runs() { LD_LIBRARY_PATH=$out$libdir "$tmp/$1"; }
 links_no_shared() { ! ldd "$tmp/$1" | grep -q libanykv; }
@@ -41,6 +44,9 @@ ok "nothing lands outside the prefix" only_under_prefix
 ok "the command runs as installed" "$out/opt/anykv/bin/anykv" version
 ok "the manual page is installed" test -s "$out/opt/anykv/share/man/man1/anykv.1"
 ok "the completion is installed" test -s "$out/opt/anykv/share/bash-completion/completions/anykv"
+for engine in $ANYKV_ENGINES; do
+    ok "anykv-$engine.pc tells what $engine is" described "$engine"
+done
 
 cat >"$tmp/hello.c" <<'C'
 #include <anykv/anykv.h>
