@@ -32,10 +32,16 @@ json "version --json is JSON" "$out"
 run help --json
 json "help --json is JSON" "$out"
 
+# Commands of two words; those of an engine that is not built in are not there.
+under=("fused build" "fused info" "fused lookup")
+case " $ANYKV_ENGINES " in
+*" fused "*) under+=("fused objects" "fused watch" "fused merge") ;;
+esac
+
 run help
 list=$out
 man=$(cat "$root/docs/anykv.1")
-for c in $commands "fused build" "fused info" "fused lookup" "fused watch" "fused merge"; do
+for c in $commands "${under[@]}"; do
     has "help lists $c" "  $c " "$list"
 done
 while read -r c; do
@@ -55,7 +61,7 @@ while read -r c; do
         word=${word%%=*}
         has "the manual tells of $c $word" " ${word#-}" "$man"
     done
-done < <(echo "$commands" | tr ' ' '\n'; printf '%s\n' "fused build" "fused info" "fused lookup" "fused watch")
+done < <(echo "$commands" | tr ' ' '\n'; printf '%s\n' "${under[@]}")
 
 run options
 exits "options is fine" 0

@@ -6,7 +6,7 @@
 . "${ANYKV_ROOT:?}/tests/package/lib.bash"
 
 build_it() { "${ANYKV_MAKE:-make}" -C "$root" BUILD="$tmp/$1" ENGINES="$1" CFLAGS=-O0 -j2; }
-lists_only() { [ "$("$tmp/$1/anykv" engines | grep -cE '^(fused|memory)')" = 1 ] && "$tmp/$1/anykv" engines | grep -q "^$1"; }
+lists_only() { [ "$("$tmp/$1/anykv" engines | grep -cE '^(fused|lsm|memory)')" = 1 ] && "$tmp/$1/anykv" engines | grep -q "^$1"; }
 has_no_trace() { ! nm "$tmp/$1/libanykv.a" 2>/dev/null | grep -q "akvi_$2\$"; }
 tests_of() { "${ANYKV_MAKE:-make}" -C "$root" BUILD="$tmp/$1" ENGINES="$1" -n check-programs | grep -oE 'unit/test_[a-z0-9_]+\.o'; }
 tests_fit() {
@@ -16,7 +16,7 @@ tests_fit() {
 }
 unknown_is_told() { "${ANYKV_MAKE:-make}" -C "$root" BUILD="$tmp/x" ENGINES=nosuch 2>&1 | grep -q "ENGINES names 'nosuch'"; }
 
-for pair in "memory fused" "fused memory"; do
+for pair in "memory fused" "fused memory" "lsm memory"; do
     read -r e other <<<"$pair"
     [ -d "$root/engines/$e" ] || continue
     ok "make ENGINES=$e builds" build_it "$e"
