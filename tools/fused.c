@@ -11,6 +11,7 @@
 /* Not there in a build without the engine, in which no store of it opens. */
 #pragma weak akv_fused_of
 #pragma weak akv_fused_lookup_ip
+#pragma weak akv_fused_ip_index
 #pragma weak akv_fused_objects
 
 static int fused_build_run(cli *c)
@@ -59,7 +60,8 @@ const cli_command cli_fused_build_command = {
 static const char *const fused_figures[] = {
     "path",         "version",    "num_keys", "num_objects", "index_offset",  "data_offset",
     "file_size",    "file_crc32", "flags",    "keys",        "index_size",    "trailing_bytes",
-    "table_memory", "access",     "order",    "section",     "section_bytes",
+    "table_memory", "access",     "order",    "section",     "section_bytes", "ip_v4_keys",
+    "ip_v6_keys",   "ip_others", /* with --addresses */
 };
 
 static void fused_figure(cli *c, akv_buffer *out, const akv_stat *stat)
@@ -104,7 +106,9 @@ static int fused_info_print(cli *c, akv *db)
 static int fused_info_run(cli *c)
 {
     cli_store        store     = CLI_STORE_INIT;
+    bool             addresses = false;
     const cli_option options[] = {
+        {CLI_FLAG, 'a', "addresses", NULL, &addresses, "count the keys that are IP addresses"},
         {CLI_PAIRS, 'o', "option", "NAME=VALUE", &store.pairs,
          "an option of the engine (see anykv options fused)"},
         {CLI_FLAG, 0, "salvage", NULL, &store.salvage, "open what can be read of a damaged file"},
@@ -118,16 +122,22 @@ static int fused_info_run(cli *c)
     code         = cli_open(c, &store, c->argv[0], AKV_OPEN_READ_ONLY, 0, &db);
     if (code != CLI_GO)
         return code;
-    return cli_close(c, &store, db, cli_flush(c, fused_info_print(c, db)));
+    code = addresses ? cli_answer(c, akv_fused_ip_index(akv_fused_of(db))) : CLI_FINE;
+    if (code == CLI_FINE)
+        code = cli_flush(c, fused_info_print(c, db));
+    return cli_close(c, &store, db, code);
 }
 
 const cli_command cli_fused_info_command = {
     "fused info", "FILE.fsdb", "print the figures of a .fsdb file",
     "Print the figures of a .fsdb file: those of its header, and what reading it\n"
     "told. The file's CRC is checked first if it has no hash section, or with\n"
-    "-o verify_on_open=true.\n\n"
+    "-o verify_on_open=true. With --addresses the index that anykv fused lookup\n"
+    "uses is made as well, and the keys are counted that are blocks of IPv4 or\n"
+    "IPv6 addresses, and the others.\n\n"
     "Examples:\n"
     "  anykv fused info data.fsdb\n"
+    "  anykv fused info countries.fsdb --addresses\n"
     "  anykv fused info data.fsdb --json\n"
     "  anykv fused info damaged.fsdb --salvage",
     fused_info_run};

@@ -517,6 +517,16 @@ static void engine_stats_building(fused_store *s, akv_stats *stats)
 /* By akv_fused_section. */
 static const char *const engine_sections[] = {"none", "used", "damaged"};
 
+static void engine_stats_addresses(const akv_fused_info *info, akv_stats *stats)
+{
+    akv_stats_add(stats, AKV_STAT_GAUGE, "ip_v4_keys", "keys", info->ip_v4_keys,
+                  "Keys that are blocks of IPv4 addresses");
+    akv_stats_add(stats, AKV_STAT_GAUGE, "ip_v6_keys", "keys", info->ip_v6_keys,
+                  "Keys that are blocks of IPv6 addresses");
+    akv_stats_add(stats, AKV_STAT_GAUGE, "ip_others", "keys", info->ip_others,
+                  "Keys that are no blocks, left out of the index of addresses");
+}
+
 static void engine_stats(void *impl, akv_stats *stats)
 {
     fused_store   *s    = impl;
@@ -555,6 +565,8 @@ static void engine_stats(void *impl, akv_stats *stats)
                        "What the file's hash section is good for");
     akv_stats_add_text(stats, "order", info.ordered ? "sorted" : "sorted on opening",
                        "How keys stand in the file");
+    if (info.ip_indexed)
+        engine_stats_addresses(&info, stats);
 }
 
 const akv_engine akvi_fused = {

@@ -83,6 +83,17 @@ exits "what is no address is a failure" 3
 has "and named" "'moon' is no IP address" "$err"
 run fused lookup ip.fsdb
 exits "fused lookup without an address is wrong use" 2
+run fused info ip.fsdb --addresses
+exits "fused info --addresses is fine" 0
+has "and counts the blocks of IPv4" "ip_v4_keys     2" "$out"
+has "of IPv6" "ip_v6_keys     1" "$out"
+has "and the keys that are none" "ip_others      1" "$out"
+run fused info ip.fsdb -a --json
+json "fused info --addresses --json is JSON" "$out"
+has "with the same counts" '"ip_v4_keys":2,"ip_v6_keys":1,"ip_others":1}' "$out"
+run fused info ip.fsdb
+exits "fused info without it is fine" 0
+is "and says nothing of addresses" "${out/ip_/}" "$out"
 
 head -c 45 t.fsdb >cut.fsdb
 run fused info cut.fsdb --json

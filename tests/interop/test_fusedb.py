@@ -38,11 +38,15 @@ class Cursor(ctypes.Structure):  # its first two members, and room for the rest
     _fields_ = [("key", Slice), ("object", Slice), ("rest", ctypes.c_uint8 * 4096)]
 
 
-class WriterOptions(ctypes.Structure):  # all but the size and flags may stay zero
+class WriterOptions(ctypes.Structure):
     _fields_ = [
         ("size", ctypes.c_size_t),
         ("flags", ctypes.c_uint32),
-        ("rest", ctypes.c_uint32 * 5),
+        ("reserved", ctypes.c_uint32),
+        ("allocator", ctypes.c_void_p),
+        ("env", ctypes.c_void_p),
+        ("buffer", ctypes.c_uint64),
+        ("temp_dir", ctypes.c_char_p),
     ]
 
 
@@ -66,7 +70,7 @@ class Writer:
     """With the methods of the original's writer that takes raw bytes."""
 
     def __init__(self, flags=0):
-        opt = WriterOptions(ctypes.sizeof(WriterOptions), flags)
+        opt = WriterOptions(ctypes.sizeof(WriterOptions), flags, buffer=256 << 20)
         self.w = ctypes.c_void_p()
         fine(lib.akv_fused_writer_new(ctypes.byref(opt), ctypes.byref(self.w)))
 
@@ -411,6 +415,55 @@ def test_refusals():
     equal("and one with a flipped bit", differ, [])
 
 
+def merge_here(sources, output):
+    """By the library, with next to no memory, so that it spills."""
+    opt = WriterOptions(ctypes.sizeof(WriterOptions), PLAIN, buffer=1 << 20)
+    paths = (ctypes.c_char_p * len(sources))(*[s.encode() for s in sources])
+    n = ctypes.c_size_t(len(sources))
+    fine(lib.akv_fused_merge(paths, n, output.encode(), ctypes.byref(opt), None))
+
+
+def same_bytes(*paths):
+    files = [open(p, "rb") for p in paths]
+    data = [f.read() for f in files]
+    for f in files:
+        f.close()
+    return all(d == data[0] for d in data)
+
+
+def merges(name, sources):
+    fusedb.merge(*sources, output="merge-theirs.fsdb")
+    merge_here(sources, "merge-ours.fsdb")
+    made = command("fused", "merge", "-o", "merge-command.fsdb", "--plain", *sources)
+    ok(f"merge of {name}: by the command", made.returncode == 0, made.stderr)
+    ok(
+        f"merge of {name}: the same bytes by the original, the library and the command",
+        same_bytes("merge-theirs.fsdb", "merge-ours.fsdb", "merge-command.fsdb"),
+    )
+
+
+def test_merge():
+    """Keys and objects of the sources overlap; some keys are no text, some
+    objects are twice, or no key leads to them; sources are both writers'."""
+    play(many(2, 30000, 2000) + [("key", b"\xff\xfe", 7)], Writer()).build("part-ours.fsdb")
+    play([("object", b"\xa6orphan"), *many(1, 20000, 5000)], fusedb._RustWriter()).build(
+        "part-theirs.fsdb"
+    )
+    kinds, ours, theirs = "every kind-theirs.fsdb", "part-ours.fsdb", "part-theirs.fsdb"
+    merges("nothing", [])
+    merges("an empty file", ["nothing-theirs.fsdb"])
+    merges("one file", [kinds])
+    merges("two files", [ours, theirs])
+    merges("two files, the other way round", [theirs, ours])
+    merges("files of all kinds of keys", [kinds, ours, "many-plain.fsdb", theirs])
+    merges("the same, the other way round", [theirs, "many-plain.fsdb", ours, kinds])
+    merges("a file with itself", [ours, ours])
+    merges("files, one of them twice", [kinds, ours, kinds])
+    fusedb.merge(ours, theirs, output="merge-theirs.fsdb")
+    merge_here([ours, theirs], theirs)
+    ok("merge onto a source", same_bytes("merge-theirs.fsdb", theirs))
+
+
 def test_reload():
     fusedb._RustWriter().build("live.fsdb")
     os.utime("live.fsdb", (1, 1))
@@ -431,6 +484,7 @@ def main():
     test_documents()
     test_json()
     test_refusals()
+    test_merge()
     test_reload()
 
 
