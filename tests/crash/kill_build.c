@@ -7,13 +7,15 @@
  * fast as it can; the parent kills it with SIGKILL at a random moment, again
  * and again, and looks at what is there. Each generation has keys, values and
  * a count of its own, so that a mixture can't pass for either; every third one
- * spills to temporary files as it is built. The child tells
- * through a pipe which generation is finished: from then on it must be there.
+ * spills to temporary files as it is built, and every fifth is a merge of two
+ * hidden files, with a part of its keys each.
+ * The child tells through a pipe which generation is finished: from then on it
+ * must be there.
  *
  * ANYKV_SEED plays the moments again, as far as a machine repeats itself;
  * ANYKV_SCALE multiplies the rounds.
  */
-#include <anykv/anykv.h>
+#include <anykv/fused.h>
 
 #include <dirent.h>
 #include <errno.h>
@@ -57,6 +59,11 @@ static bool kill_spills(unsigned generation)
     return generation % 3 == 0;
 }
 
+static bool kill_merges(unsigned generation)
+{
+    return generation % 5 == 0;
+}
+
 /* Sizes differ, so that files of neighbours end at different places. */
 static unsigned kill_keys_n(unsigned generation)
 {
@@ -70,7 +77,9 @@ static akv_slice kill_value(unsigned generation, unsigned i, char text[64])
     return akv_bytes(text, (size_t)n);
 }
 
-static akv_status kill_build(const char *path, unsigned generation)
+/* A file with every step-th key, from the first on. */
+static akv_status kill_build_part(const char *path, unsigned generation, unsigned first,
+                                  unsigned step)
 {
     akv_open_options opt    = AKV_OPEN_OPTIONS_INIT;
     akv_status       status = AKV_OK;
@@ -82,7 +91,7 @@ static akv_status kill_build(const char *path, unsigned generation)
     status    = akv_open(KILL_ENGINE, path, &opt, &db);
     if (status != AKV_OK)
         return status;
-    for (unsigned i = 0; i < kill_keys_n(generation) && status == AKV_OK; i++) {
+    for (unsigned i = first; i < kill_keys_n(generation) && status == AKV_OK; i += step) {
         snprintf(key, sizeof key, "key-%u", i);
         status = akv_put(db, akv_str(key), kill_value(generation, i, text), NULL);
     }
@@ -94,6 +103,27 @@ static akv_status kill_build(const char *path, unsigned generation)
     if (status != AKV_OK)
         (void)akv_abort(db);
     (void)akv_close(db);
+    return status;
+}
+
+static akv_status kill_build(const char *path, unsigned generation)
+{
+    akv_fused_writer_options opt    = AKV_FUSED_WRITER_OPTIONS_INIT;
+    int                      folder = (int)(strrchr(path, '/') - path);
+    char                     even[700], odd[700];
+    const char              *sources[] = {even, odd};
+    akv_status               status;
+
+    if (!kill_merges(generation))
+        return kill_build_part(path, generation, 0, 1);
+    snprintf(even, sizeof even, "%.*s/.even.fsdb", folder, path);
+    snprintf(odd, sizeof odd, "%.*s/.odd.fsdb", folder, path);
+    opt.buffer = AKV_FUSED_LEAST_BUFFER;
+    status     = kill_build_part(even, generation, 0, 2);
+    if (status == AKV_OK)
+        status = kill_build_part(odd, generation, 1, 2);
+    if (status == AKV_OK)
+        status = akv_fused_merge(sources, 2, path, &opt, NULL);
     return status;
 }
 
@@ -234,7 +264,7 @@ static void kill_clear(const kill_run *run)
 
     while (folder && (entry = readdir(folder))) {
         snprintf(path, sizeof path, "%s/%s", run->folder, entry->d_name);
-        if (entry->d_name[0] != '.')
+        if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
             unlink(path);
     }
     if (folder)
