@@ -5,6 +5,7 @@
 #include "engines/lsm/edit.h"
 
 #include "common/base/buffer.h"
+#include "common/base/take.h"
 #include "engines/lsm/format.h"
 
 /* ------------------------------------------------------------------ writing */
@@ -89,28 +90,11 @@ akv_status akvi_lsm_edit_put(akv_buffer *out, const lsm_edit_first *first, const
 
 /* ------------------------------------------------------------------ reading */
 
-static bool edit_varint(akv_slice *left, uint64_t *v_out)
-{
-    size_t n = akvi_get_varint(left->data, left->len, v_out);
-
-    *left = akv_bytes((const uint8_t *)left->data + n, left->len - n);
-    return n > 0;
-}
-
-static bool edit_bytes(akv_slice *left, uint64_t len, akv_slice *bytes_out)
-{
-    if (len > left->len)
-        return false;
-    *bytes_out = akv_bytes(left->data, (size_t)len);
-    *left      = akv_bytes((const uint8_t *)left->data + len, left->len - (size_t)len);
-    return true;
-}
-
 static bool edit_level(akv_slice *left, uint8_t *level_out)
 {
     akv_slice byte;
 
-    if (!edit_bytes(left, 1, &byte))
+    if (!akvi_take_bytes(left, 1, &byte))
         return false;
     *level_out = *(const uint8_t *)byte.data;
     return *level_out < LSM_LEVELS;
@@ -124,15 +108,15 @@ static bool edit_parse_added(akv_slice left, lsm_table_meta *t)
     akv_slice       flag;
 
     *t = (lsm_table_meta){0};
-    if (!edit_level(&left, &t->level) || !edit_bytes(&left, 1, &flag))
+    if (!edit_level(&left, &t->level) || !akvi_take_bytes(&left, 1, &flag))
         return false;
     t->unbounded = *(const uint8_t *)flag.data == 1;
     if (*(const uint8_t *)flag.data > 1)
         return false;
     for (size_t i = 0; i < AKVI_ARRAY_N(numbers); i++)
-        if (!edit_varint(&left, numbers[i]))
+        if (!akvi_take_varint(&left, numbers[i]))
             return false;
-    if (!edit_varint(&left, &len) || !edit_bytes(&left, len, &t->smallest))
+    if (!akvi_take_varint(&left, &len) || !akvi_take_bytes(&left, len, &t->smallest))
         return false;
     t->largest = left;
     return t->number != 0 && t->number < UINT64_MAX && t->smallest.len <= LSM_MAX_KEY &&
@@ -145,12 +129,12 @@ static bool edit_parse_added(akv_slice left, lsm_table_meta *t)
 static bool edit_parse_removed(akv_slice left, lsm_table_ref *t)
 {
     *t = (lsm_table_ref){0};
-    return edit_level(&left, &t->level) && edit_varint(&left, &t->number) && left.len == 0;
+    return edit_level(&left, &t->level) && akvi_take_varint(&left, &t->number) && left.len == 0;
 }
 
 static bool edit_one_number(akv_slice left, uint64_t *number_out)
 {
-    return edit_varint(&left, number_out) && left.len == 0;
+    return akvi_take_varint(&left, number_out) && left.len == 0;
 }
 
 /* One field. False: its value is not what its tag asks for, or no memory (*rc). */
@@ -201,8 +185,8 @@ akv_status akvi_lsm_edit_get(akv_slice bytes, lsm_edit_reader *r, const char **w
         uint64_t  tag, len;
         akv_slice value;
 
-        if (!edit_varint(&bytes, &tag) || !edit_varint(&bytes, &len) ||
-            !edit_bytes(&bytes, len, &value))
+        if (!akvi_take_varint(&bytes, &tag) || !akvi_take_varint(&bytes, &len) ||
+            !akvi_take_bytes(&bytes, len, &value))
             return AKV_CORRUPT;
         if (!edit_take(r, tag, value, &rc)) {
             if (rc == AKV_VERSION)

@@ -6,7 +6,7 @@
 
 #include "common/base/mem.h"
 #include "common/env/file.h"
-#include "common/map/hash.h"
+#include "common/run/epoch.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -98,17 +98,6 @@ static akv_status open_options(lsm_db *db)
                                             .prefix_filter    = o->prefix_filter};
     db->rate.limit = o->rate_limit;
     return open_compression(db);
-}
-
-static uint64_t open_epoch(akv_env *env)
-{
-    static _Atomic uint64_t opened;
-    uint8_t                 seed[24];
-
-    akvi_put_le64(seed, env->ops->unix_ms(env));
-    akvi_put_le64(seed + 8, env->ops->monotonic_ns(env));
-    akvi_put_le64(seed + 16, atomic_fetch_add_explicit(&opened, 1, memory_order_relaxed));
-    return akvi_hash(seed, sizeof seed, (uintptr_t)&opened);
 }
 
 /* ---------------------------------------------------------- making and freeing */
@@ -389,7 +378,7 @@ static akv_status open_prepare(lsm_db *db, uint32_t flags)
                            "there are tables but no CURRENT file that says which count: `anykv lsm "
                            "repair` makes a store of them");
     if (st == AKV_OK)
-        st = akvi_lsm_manifest_create(db->allocator, db->env, db->folder, open_epoch(db->env));
+        st = akvi_lsm_manifest_create(db->allocator, db->env, db->folder, akvi_epoch(db->env));
     return st == AKV_OK ? open_sync_parent(db) : st;
 }
 

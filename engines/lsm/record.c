@@ -4,6 +4,7 @@
  * format.h.
  */
 #include "common/base/buffer.h"
+#include "common/base/take.h"
 #include "engines/lsm/format.h"
 #include "engines/lsm/wal.h"
 
@@ -94,43 +95,26 @@ akv_status akvi_lsm_record_begin(akv_slice record, lsm_record_reader *reader_out
     return AKV_OK;
 }
 
-static bool record_varint(akv_slice *left, uint64_t *v_out)
-{
-    size_t n = akvi_get_varint(left->data, left->len, v_out);
-
-    *left = akv_bytes((const uint8_t *)left->data + n, left->len - n);
-    return n > 0;
-}
-
-static bool record_bytes(akv_slice *left, uint64_t len, akv_slice *bytes_out)
-{
-    if (len > left->len)
-        return false;
-    *bytes_out = akv_bytes(left->data, (size_t)len);
-    *left      = akv_bytes((const uint8_t *)left->data + len, left->len - (size_t)len);
-    return true;
-}
-
 /* What follows the first byte; false: it is cut, or a number is out of range. */
 static bool record_parse(akv_slice *left, uint8_t flags, lsm_entry *e)
 {
     uint64_t  key_len, value_len = 0;
     akv_slice encoding;
 
-    if (flags & LSM_RECORD_EXPIRY && (!record_varint(left, &e->expiry_ms) || e->expiry_ms == 0))
+    if (flags & LSM_RECORD_EXPIRY && (!akvi_take_varint(left, &e->expiry_ms) || e->expiry_ms == 0))
         return false;
     if (flags & LSM_RECORD_ENCODING) {
-        if (!record_bytes(left, 1, &encoding))
+        if (!akvi_take_bytes(left, 1, &encoding))
             return false;
         e->encoding = *(const uint8_t *)encoding.data;
         if (e->encoding == 0)
             return false;
     }
-    if (!record_varint(left, &key_len) || key_len > LSM_MAX_KEY)
+    if (!akvi_take_varint(left, &key_len) || key_len > LSM_MAX_KEY)
         return false;
-    if (e->kind != LSM_DELETE && (!record_varint(left, &value_len) || value_len > LSM_MAX_VALUE))
+    if (e->kind != LSM_DELETE && (!akvi_take_varint(left, &value_len) || value_len > LSM_MAX_VALUE))
         return false;
-    return record_bytes(left, key_len, &e->key) && record_bytes(left, value_len, &e->value);
+    return akvi_take_bytes(left, key_len, &e->key) && akvi_take_bytes(left, value_len, &e->value);
 }
 
 akv_status akvi_lsm_record_next(lsm_record_reader *r, lsm_entry *entry_out)

@@ -7,7 +7,7 @@
 #include "common/base/bytes.h"
 #include "common/base/mem.h"
 #include "common/env/file.h"
-#include "common/map/hash.h"
+#include "common/run/epoch.h"
 
 #include <errno.h>
 
@@ -81,18 +81,6 @@ static void memory_free(memory_store *s)
     akvi_free(s->allocator, s, sizeof *s);
 }
 
-/* A number that no other opening of a store has, as good as. */
-static uint64_t memory_epoch(akv_env *env)
-{
-    static _Atomic uint64_t opened;
-    uint8_t                 seed[24];
-
-    akvi_put_le64(seed, env->ops->unix_ms(env));
-    akvi_put_le64(seed + 8, env->ops->monotonic_ns(env));
-    akvi_put_le64(seed + 16, atomic_fetch_add_explicit(&opened, 1, memory_order_relaxed));
-    return akvi_hash(seed, sizeof seed, (uintptr_t)&opened);
-}
-
 /* An empty store. */
 static memory_store *memory_new(const akv_open_args *args)
 {
@@ -109,7 +97,7 @@ static memory_store *memory_new(const akv_open_args *args)
     s->merge     = args->merge;
     s->logger    = args->logger;
     s->read_only = (args->flags & AKV_OPEN_READ_ONLY) != 0;
-    s->epoch     = memory_epoch(args->env);
+    s->epoch     = akvi_epoch(args->env);
     akvi_rwlock_init(&s->lock, AKVI_RANK_STORE);
     akvi_mutex_init(&s->views_mu, AKVI_RANK_STORE_PART);
     akvi_mutex_init(&s->save_mu, AKVI_RANK_MAINTAIN);
