@@ -71,7 +71,7 @@ typedef struct cli_source_args {
         {CLI_TEXT, 0, "value", "COLUMN", &(a)->value, "the column that is the value"},      \
     {                                                                                       \
         CLI_TEXT, 0, "columns", "A,B,...", &(a)->columns,                                   \
-            "the columns that make the object; else all but the key"                        \
+            "the columns or fields that make the object; else all but the key"              \
     }
 
 typedef struct cli_source cli_source;

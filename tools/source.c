@@ -158,6 +158,24 @@ static int source_find_format(cli_source *s)
     return CLI_GO;
 }
 
+static int source_check_columns(cli_source *s)
+{
+    const cli_source_args *a    = s->args;
+    bool                   rows = s->format == CLI_FORMAT_CSV || s->format == CLI_FORMAT_TSV;
+
+    if (a->value && !rows)
+        return cli_usage(s->c, "--value is for csv and tsv");
+    if (a->value && a->columns)
+        return cli_usage(s->c, "--value and --columns exclude each other");
+    if (!a->columns || rows)
+        return CLI_GO;
+    if (s->format == CLI_FORMAT_MMDB)
+        return cli_usage(s->c, "--columns is not for mmdb");
+    if (!a->key)
+        return cli_usage(s->c, "--columns of ndjson and json goes with --key");
+    return source_json_columns(s);
+}
+
 int cli_source_open(cli *c, const cli_source_args *args, cli_source **source_out)
 {
     bool        is_stdin = !args->file || !strcmp(args->file, "-");
@@ -179,13 +197,9 @@ int cli_source_open(cli *c, const cli_source_args *args, cli_source **source_out
     code = source_find_format(s);
     if (code != CLI_GO)
         return code;
-    if ((args->value || args->columns) && s->format != CLI_FORMAT_CSV &&
-        s->format != CLI_FORMAT_TSV)
-        return cli_usage(c, "--%s is for csv and tsv", args->value ? "value" : "columns");
-    if (args->value && args->columns)
-        return cli_usage(c, "--value and --columns exclude each other");
-    if (s->format != CLI_FORMAT_MMDB)
-        return CLI_GO;
+    code = source_check_columns(s);
+    if (code != CLI_GO || s->format != CLI_FORMAT_MMDB)
+        return code;
     if (args->key || is_stdin)
         return cli_usage(c, is_stdin ? "mmdb is read from a file, not from standard input"
                                      : "--key is not for mmdb: its networks are the keys");
@@ -227,6 +241,7 @@ void cli_source_close(cli_source *s)
     source_mmdb_close(s);
     free(s->columns);
     free(s->members);
+    free(s->fields);
     free(s->cells);
     free(s->chunk);
     akv_buffer_free(&s->text);

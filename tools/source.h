@@ -38,10 +38,11 @@ struct cli_source {
     akv_buffer             key, value;
     source_cell           *cells;
     size_t                 cells_n, cells_cap;
-    akv_buffer            *columns; /* the header's names */
+    akv_buffer            *columns; /* the header's names; JSON: those of --columns */
     size_t                 columns_n, key_column, value_column;
     size_t                *members; /* the columns that make the object */
     size_t                 members_n;
+    akv_slice             *fields; /* JSON with --columns: their texts in the current object */
     bool                   key_is_hex, value_is_hex;
     struct source_mmdb    *mmdb; /* of that format only */
 };
@@ -58,6 +59,8 @@ int source_take(cli_source *s, size_t n);
 int  source_line(cli_source *s);
 bool source_same(akv_slice a, akv_slice b);
 
+/* What --columns names, of objects. */
+int source_json_columns(cli_source *s);
 int source_next_ndjson(cli_source *s, cli_record *out);
 int source_next_json(cli_source *s, cli_record *out);
 int source_next_row(cli_source *s, cli_record *out);

@@ -11,6 +11,7 @@
 #include <anykv/doc.h>
 
 #include <inttypes.h>
+#include <stdlib.h>
 
 /* -------------------------------------------------------- one JSON document */
 
@@ -45,19 +46,24 @@ static int source_value(cli_source *s, akv_doc_reader *r, source_fields *f)
     return CLI_GO;
 }
 
-/* Read a key: a string, or an integer's text. CLI_GO or the exit code. */
+/* A key: a string, or an integer's text. CLI_GO or the exit code. */
+static int source_take_key(cli_source *s, const akv_doc_event *event, source_fields *f)
+{
+    if (event->type != AKV_DOC_STRING && event->type != AKV_DOC_INT && event->type != AKV_DOC_UINT)
+        return source_fail(s, "the key must be a string or an integer");
+    s->key.len = 0;
+    cli_append(&s->key, event->bytes.data, event->bytes.len);
+    f->has_key = true;
+    return CLI_GO;
+}
+
 static int source_key(cli_source *s, akv_doc_reader *r, source_fields *f)
 {
     akv_doc_event event;
 
     if (akv_doc_next(r, &event) != AKV_OK)
         return cli_source_failed(s);
-    if (event.type != AKV_DOC_STRING && event.type != AKV_DOC_INT && event.type != AKV_DOC_UINT)
-        return source_fail(s, "the key must be a string or an integer");
-    s->key.len = 0;
-    cli_append(&s->key, event.bytes.data, event.bytes.len);
-    f->has_key = true;
-    return CLI_GO;
+    return source_take_key(s, &event, f);
 }
 
 /* The text of a string field into `out`. */
@@ -142,16 +148,74 @@ static int source_field(cli_source *s, akv_doc_reader *r, akv_slice name, source
                        (int)(name.len < 60 ? name.len : 60), (const char *)name.data);
 }
 
-/* A field of an object that is a value as a whole: only the key counts. */
+/* The place of a name among those of --columns; columns_n when it is none. */
+static size_t source_field_at(const cli_source *s, akv_slice name)
+{
+    size_t at = 0;
+
+    while (at < s->columns_n && !source_same(cli_slice(&s->columns[at]), name))
+        at++;
+    return at;
+}
+
+int source_json_columns(cli_source *s)
+{
+    const char *list = s->args->columns;
+    size_t      cap  = 1;
+
+    for (const char *p = list; *p; p++)
+        cap += *p == ',';
+    s->columns = calloc(cap, sizeof *s->columns);
+    s->fields  = calloc(cap, sizeof *s->fields);
+    if (!s->columns || !s->fields)
+        return source_fail(s, "out of memory");
+    while (list) {
+        size_t len = strcspn(list, ",");
+
+        if (source_field_at(s, akv_bytes(list, len)) < s->columns_n)
+            return cli_usage(s->c, "--columns names a column twice");
+        cli_append(&s->columns[s->columns_n++], list, len);
+        list = list[len] ? list + len + 1 : NULL;
+    }
+    return CLI_GO;
+}
+
+/* A field of an object that is the value: the key, and what --columns names. */
 static int source_own_field(cli_source *s, akv_doc_reader *r, akv_slice name, source_fields *f)
 {
+    bool          is_key = source_same(name, akv_str(s->args->key));
+    size_t        at     = source_field_at(s, name);
+    int           code   = CLI_GO;
     akv_doc_event event;
 
-    if (source_same(name, akv_str(s->args->key)))
-        return source_key(s, r, f);
-    if (akv_doc_next(r, &event) != AKV_OK || akv_doc_skip(r) != AKV_OK)
+    if (akv_doc_next(r, &event) != AKV_OK)
         return cli_source_failed(s);
-    return CLI_GO;
+    if (is_key)
+        code = source_take_key(s, &event, f);
+    if (code == CLI_GO && akv_doc_skip(r) != AKV_OK)
+        return cli_source_failed(s);
+    if (at < s->columns_n)
+        s->fields[at] = akv_bytes((const char *)s->text.data + event.offset,
+                                  (size_t)(akv_doc_offset(r) - event.offset));
+    return code;
+}
+
+/* The object of the columns that were there, in the order of --columns. */
+static akv_slice source_own_object(cli_source *s)
+{
+    s->value.len = 0;
+    cli_append_text(&s->value, "{");
+    for (size_t i = 0; i < s->columns_n; i++) {
+        if (!s->fields[i].data)
+            continue;
+        cli_append_text(&s->value, s->value.len > 1 ? "," : "");
+        cli_json_text(&s->value, cli_slice(&s->columns[i]));
+        cli_append_text(&s->value, ":");
+        cli_append(&s->value, s->fields[i].data, s->fields[i].len);
+        s->fields[i] = akv_bytes(NULL, 0);
+    }
+    cli_append_text(&s->value, "}");
+    return cli_slice(&s->value);
 }
 
 /* The fields of an object, to its end. */
@@ -169,7 +233,7 @@ static int source_object(cli_source *s, akv_doc_reader *r, source_fields *f)
                             : source_field(s, r, event.bytes, f);
     }
     if (code == CLI_GO && s->args->key)
-        f->raw_value = cli_slice(&s->text);
+        f->raw_value = s->fields ? source_own_object(s) : cli_slice(&s->text);
     return code;
 }
 

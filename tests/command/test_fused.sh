@@ -23,6 +23,32 @@ run fused build u.fsdb --input t.csv -o dedupe=false
 run fused info u.fsdb
 has "unless told otherwise" "num_objects    3" "$out"
 
+run stats t.fsdb
+for figure in path version num_keys num_objects index_offset data_offset file_size file_crc32; do
+    has "stats have the original's $figure" $'\n'"$figure " $'\n'"$out"
+done
+
+# The same records in every form, of which the key and two columns are taken.
+records='"k":"01","org":"Alpha","n":7,"no":0'
+printf '{%s}\n' "$records" >r.ndjson
+printf '[{%s}]\n' "$records" >r.json
+printf 'k,org,n,no\n01,Alpha,7,0\n' >r.csv
+printf 'k\torg\tn\tno\n01\tAlpha\t7\t0\n' >r.tsv
+for form in ndjson json csv tsv; do
+    run fused build "$form.fsdb" "r.$form" --key k --columns org,n
+    exits "fused build from $form is fine" 0
+    run get "$form.fsdb" 01
+    has "and takes the columns named of $form" '{"org":"Alpha","n":' "$out"
+    ok "and no others of $form" test "${out#*no}" = "$out"
+done
+run fused build x.fsdb r.ndjson --key k --columns n,none,k
+run get x.fsdb 01
+is "in the order named, without those that are not there" '{"n":7,"k":"01"}' "$out"
+run fused build x.fsdb r.ndjson --key k --columns n,n
+exits "a column twice is wrong use" 2
+run fused build x.fsdb r.ndjson --columns n
+exits "and so are columns without a key" 2
+
 run fused objects t.fsdb
 exits "fused objects is fine" 0
 is "and prints each object once, by its first key" $'40\t{"org":"Alpha"}\n59\t{"org":"Beta"}' "$out"
