@@ -60,7 +60,8 @@ static int verify_store(cli *c, akv *db, uint64_t bytes_per_s, const akv_error *
         printf("{\"ok\":%s,\"faults\":%llu,\"seconds\":%.3f}\n", rc == AKV_OK ? "true" : "false",
                (unsigned long long)job.faults, seconds);
     else if (!c->quiet)
-        printf("%llu faults in %.2f s\n", (unsigned long long)job.faults, seconds);
+        printf("%llu fault%s in %.2f s\n", (unsigned long long)job.faults,
+               job.faults == 1 ? "" : "s", seconds);
     return rc == AKV_OK ? CLI_FINE : CLI_FAILED;
 }
 
