@@ -307,8 +307,11 @@ demo: deps-demo
 bench_src  := $(wildcard $(S)/bench/*.c)
 build-bench: build-all $(OUT)/bench/bench $(OUT)/bench/interface_cost $(OUT)/bench/interface_cost_shared
 
-bench_peers := lmdb sqlite3 libcdb geoip libmaxminddb
-bench_libs  := $(shell $(PKG_CONFIG) --libs $(bench_peers) 2>/dev/null)
+bench_peers := lmdb sqlite3 libcdb geoip libmaxminddb rocksdb leveldb
+bench_libs  := $(shell $(PKG_CONFIG) --libs $(filter-out rocksdb leveldb,$(bench_peers)) 2>/dev/null)
+# RocksDB as bench/rocksdb makes it when that has been run, else Debian's.
+rocksdb_dir := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/anykv/rocksdb
+bench_libs  += -lleveldb $(if $(wildcard $(rocksdb_dir)/libs),$(rocksdb_dir)/librocksdb.a $(shell cat $(rocksdb_dir)/libs) -lstdc++,-lrocksdb)
 $(OUT)/bench/interface_cost: $(OUT)/obj/bench/interface_cost.o $(static)
 	@mkdir -p $(@D)
 	$(call say,LINK,$@)
@@ -358,7 +361,7 @@ lint: deps-lint
 	@cd $(S) && clang-format --dry-run --Werror $(c_files)
 	@cd $(S) && printf '%s\n' $(filter %.c,$(c_files)) | xargs -P $(JOBS) -n 1 sh -c \
 	    'clang-tidy --quiet --warnings-as-errors="*" "$$@" -- -std=c17 -D_GNU_SOURCE -Iinclude -I. $(pkg_cflags) $(def_flags) $(codec_defs) 2>/dev/null || exit 255' tidy
-	@cd $(S) && shellcheck -x -e SC2317 .ci/run .ci/deps tests/tap tests/layers tests/emulated tests/fuzz/run tests/interop/install bench/run $(wildcard $(S)/tests/command/*.sh $(S)/tests/package/*.sh)
+	@cd $(S) && shellcheck -x -e SC2317 .ci/run .ci/deps tests/tap tests/layers tests/emulated tests/fuzz/run tests/interop/install bench/run bench/rocksdb $(wildcard $(S)/tests/command/*.sh $(S)/tests/package/*.sh)
 	@cd $(S) && mandoc -Tlint -W warning $(patsubst $(S)/%,%,$(wildcard $(S)/docs/*.[13]))
 	@cd $(S) && sh tests/layers
 	@echo "lint: clean"

@@ -42,6 +42,8 @@ bench_data *bench_data_lookup(size_t n, size_t objects_n);
 /* Keys of 16 bytes, each with a value of its own. */
 bench_data *bench_data_records(size_t n, size_t value_len);
 void        bench_data_free(bench_data *data);
+/* A random permutation of n numbers, to be freed. */
+uint32_t *bench_data_order(size_t n, uint64_t seed);
 
 /* Reads all bytes of a value, so that a peer which hands out a pointer and one
  * which copies have both brought it into the cache. */
@@ -88,6 +90,7 @@ typedef struct bench_figure {
     double      per_s;          /* operations a second, median of the rounds */
     double      ns;             /* nanoseconds an operation, the same figure */
     double      p50_ns, p99_ns; /* of single operations; 0 when not timed singly */
+    double      p999_ns;        /* the same; 0: not taken */
     double      bytes;          /* on disk, where the workload is a size */
 } bench_figure;
 
@@ -97,12 +100,14 @@ uint64_t bench_now_ns(void);
 uint64_t bench_folder_bytes(const char *folder);
 void     bench_remove_folder(const char *folder);
 double   bench_median(double *values, size_t n);
+int      bench_by_value(const void *a, const void *b); /* of doubles, for qsort */
 
 typedef struct bench_options {
     size_t      n, objects_n, value_len;
     unsigned    rounds;
     const char *folder; /* scratch */
     const char *suite;  /* NULL: all */
+    const char *peer;   /* suite lsm: only stores whose name has this; NULL: all */
     const char *fusedb; /* command that measures FuseDB's package; NULL: none */
     bool        cpu;    /* figures in processor time */
     size_t      open_n; /* keys of the largest file opened; 0: leave it out */
@@ -115,6 +120,8 @@ void bench_suite_memory(const bench_options *opt);
 void bench_suite_addresses(const bench_options *opt);
 /* What only a fused file has: its opening at several sizes, its checks. */
 void bench_suite_fused(const bench_options *opt);
+/* Stores that take single writes for ever: ours, RocksDB, LevelDB, LMDB. */
+void bench_suite_lsm(const bench_options *opt);
 /* FuseDB's own package over the same data, as figures of the peer "FuseDB, in
  * Python"; how many, at most `cap`. None when there is no such Python. */
 size_t bench_fusedb(const bench_options *opt, const bench_data *data, bench_figure *figures_out,

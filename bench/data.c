@@ -25,10 +25,25 @@ static void *data_alloc(size_t n, size_t each)
     return p;
 }
 
+uint32_t *bench_data_order(size_t n, uint64_t seed)
+{
+    uint32_t *order = data_alloc(n, sizeof *order);
+
+    for (size_t i = 0; i < n; i++)
+        order[i] = (uint32_t)i;
+    for (size_t i = n; i > 1; i--) {
+        size_t   j = data_random(&seed) % i;
+        uint32_t t = order[i - 1];
+
+        order[i - 1] = order[j];
+        order[j]     = t;
+    }
+    return order;
+}
+
 static bench_data *data_new(size_t n, size_t objects_n, size_t pool_size)
 {
-    bench_data *d     = data_alloc(1, sizeof *d);
-    uint64_t    state = 42;
+    bench_data *d = data_alloc(1, sizeof *d);
 
     d->n         = n;
     d->objects_n = objects_n;
@@ -36,17 +51,8 @@ static bench_data *data_new(size_t n, size_t objects_n, size_t pool_size)
     d->missing   = data_alloc(n, sizeof *d->missing);
     d->objects   = data_alloc(objects_n, sizeof *d->objects);
     d->object_of = data_alloc(n, sizeof *d->object_of);
-    d->order     = data_alloc(n, sizeof *d->order);
+    d->order     = bench_data_order(n, 42);
     d->pool      = data_alloc(pool_size, 1);
-    for (size_t i = 0; i < n; i++)
-        d->order[i] = (uint32_t)i;
-    for (size_t i = n; i > 1; i--) {
-        size_t   j = data_random(&state) % i;
-        uint32_t t = d->order[i - 1];
-
-        d->order[i - 1] = d->order[j];
-        d->order[j]     = t;
-    }
     return d;
 }
 

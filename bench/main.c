@@ -2,7 +2,7 @@
  *
  * main.c: runs the suites: bench [--suite NAME] [--n KEYS] [--objects N]
  * [--value-len BYTES] [--rounds N] [--open-n KEYS] [--cpu] [--fusedb COMMAND]
- * [--json FILE] [--svg FILE] [--markdown FILE]
+ * [--peer NAME] [--json FILE] [--svg FILE] [--markdown FILE]
  */
 #include "bench/bench.h"
 
@@ -76,7 +76,7 @@ void bench_remove_folder(const char *folder)
     rmdir(folder);
 }
 
-static int main_by_value(const void *a, const void *b)
+int bench_by_value(const void *a, const void *b)
 {
     double x = *(const double *)a, y = *(const double *)b;
 
@@ -85,26 +85,32 @@ static int main_by_value(const void *a, const void *b)
 
 double bench_median(double *values, size_t n)
 {
-    qsort(values, n, sizeof *values, main_by_value);
+    qsort(values, n, sizeof *values, bench_by_value);
     return n % 2 ? values[n / 2] : (values[n / 2 - 1] + values[n / 2]) / 2;
 }
 
 static const char main_usage[] =
-    "usage: bench [--suite lookup|fused|memory|addresses] [--n KEYS] [--objects N]\n"
+    "usage: bench [--suite lookup|fused|memory|addresses|lsm] [--n KEYS] [--objects N]\n"
     "             [--value-len BYTES] [--rounds N] [--open-n KEYS] [--cpu] [--fusedb COMMAND]\n"
-    "             [--json FILE] [--svg FILE] [--markdown FILE]\n";
+    "             [--peer NAME] [--json FILE] [--svg FILE] [--markdown FILE]\n";
 
 int main(int argc, char **argv)
 {
-    static const struct option longs[] = {
-        {"suite", required_argument, NULL, 's'},   {"n", required_argument, NULL, 'n'},
-        {"objects", required_argument, NULL, 'o'}, {"value-len", required_argument, NULL, 'v'},
-        {"rounds", required_argument, NULL, 'r'},  {"json", required_argument, NULL, 'j'},
-        {"svg", required_argument, NULL, 'g'},     {"markdown", required_argument, NULL, 'm'},
-        {"open-n", required_argument, NULL, 'O'},  {"cpu", no_argument, NULL, 'c'},
-        {"fusedb", required_argument, NULL, 'f'},  {NULL, 0, NULL, 0}};
-    bench_options opt = {
-        .n = 1000000, .objects_n = 50000, .value_len = 100, .rounds = 5, .open_n = 10000000};
+    static const struct option longs[] = {{"suite", required_argument, NULL, 's'},
+                                          {"n", required_argument, NULL, 'n'},
+                                          {"objects", required_argument, NULL, 'o'},
+                                          {"value-len", required_argument, NULL, 'v'},
+                                          {"rounds", required_argument, NULL, 'r'},
+                                          {"json", required_argument, NULL, 'j'},
+                                          {"svg", required_argument, NULL, 'g'},
+                                          {"markdown", required_argument, NULL, 'm'},
+                                          {"open-n", required_argument, NULL, 'O'},
+                                          {"cpu", no_argument, NULL, 'c'},
+                                          {"fusedb", required_argument, NULL, 'f'},
+                                          {"peer", required_argument, NULL, 'p'},
+                                          {NULL, 0, NULL, 0}};
+    bench_options              opt     = {
+                         .n = 1000000, .objects_n = 50000, .value_len = 100, .rounds = 5, .open_n = 10000000};
     bench_report_paths to  = {NULL, NULL, NULL};
     const char        *tmp = getenv("TMPDIR");
     char               folder[4096];
@@ -120,6 +126,7 @@ int main(int argc, char **argv)
         case 'O': opt.open_n = strtoul(optarg, NULL, 10); break;
         case 'c': opt.cpu = true; break;
         case 'f': opt.fusedb = optarg; break;
+        case 'p': opt.peer = optarg; break;
         case 'j': to.json = optarg; break;
         case 'g': to.svg = optarg; break;
         case 'm': to.markdown = optarg; break;
@@ -144,6 +151,8 @@ int main(int argc, char **argv)
         bench_suite_memory(&opt);
     if (!opt.suite || strcmp(opt.suite, "addresses") == 0)
         bench_suite_addresses(&opt);
+    if (!opt.suite || strcmp(opt.suite, "lsm") == 0)
+        bench_suite_lsm(&opt);
     rmdir(folder);
     bench_report(&opt, &to);
     return 0;

@@ -62,7 +62,7 @@ static double report_ratio(const bench_figure *f)
 
 static void report_row(const bench_figure *f)
 {
-    char each[32], p50[32] = "", p99[32] = "", rate[32] = "";
+    char each[32], p50[32] = "", p99[32] = "", p999[32] = "", rate[32] = "";
 
     report_each(each, sizeof each, f);
     if (f->bytes == 0)
@@ -71,8 +71,10 @@ static void report_row(const bench_figure *f)
         report_time(p50, sizeof p50, f->p50_ns);
         report_time(p99, sizeof p99, f->p99_ns);
     }
-    printf("| %-15s | %-22s | %10s | %10s | %9s | %9s | %6.2f |\n", f->workload, f->peer, each,
-           rate, p50, p99, report_ratio(f));
+    if (f->p999_ns > 0)
+        report_time(p999, sizeof p999, f->p999_ns);
+    printf("| %-20s | %-22s | %10s | %10s | %9s | %9s | %9s | %6.2f |\n", f->workload, f->peer,
+           each, rate, p50, p99, p999, report_ratio(f));
 }
 
 static void report_table(const bench_options *opt)
@@ -89,11 +91,12 @@ static void report_table(const bench_options *opt)
         const bench_figure *f = &report_figures[i];
 
         if (strcmp(suite, f->suite) != 0) {
-            printf("\n### %s\n\n| %-15s | %-22s | %10s | %10s | %9s | %9s | %6s |\n", f->suite,
-                   "workload", "store", "each", "per second", "p50", "p99", "times");
-            printf("|---|---|--:|--:|--:|--:|--:|\n");
+            printf("\n### %s\n\n| %-20s | %-22s | %10s | %10s | %9s | %9s | %9s | %6s |\n",
+                   f->suite, "workload", "store", "each", "per second", "p50", "p99", "p99.9",
+                   "times");
+            printf("|---|---|--:|--:|--:|--:|--:|--:|\n");
         } else if (strcmp(workload, f->workload) != 0) {
-            printf("| | | | | | | |\n");
+            printf("| | | | | | | | |\n");
         }
         suite    = f->suite;
         workload = f->workload;
@@ -122,6 +125,8 @@ static void report_json(const bench_options *opt, const char *path)
             fprintf(out, "\"ns\":%.2f,\"per_s\":%.1f,", f->ns, f->per_s);
         if (f->p50_ns > 0)
             fprintf(out, "\"p50_ns\":%.0f,\"p99_ns\":%.0f,", f->p50_ns, f->p99_ns);
+        if (f->p999_ns > 0)
+            fprintf(out, "\"p999_ns\":%.0f,", f->p999_ns);
         fprintf(out, "\"times\":%.3f}", report_ratio(f));
     }
     fprintf(out, "\n]}\n");

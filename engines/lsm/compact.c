@@ -177,8 +177,7 @@ akv_status akvi_lsm_compact(lsm_db *db, lsm_compaction *c, akv_job *job)
 
 /* ------------------------------------------------------------------ on demand */
 
-/* Let no compaction begin, and wait for those that run. */
-static void compact_pause(lsm_db *db)
+void akvi_lsm_compact_pause(lsm_db *db)
 {
     akvi_mutex_lock(&db->mu);
     db->paused++;
@@ -187,7 +186,7 @@ static void compact_pause(lsm_db *db)
     akvi_mutex_unlock(&db->mu);
 }
 
-static void compact_resume(lsm_db *db)
+void akvi_lsm_compact_resume(lsm_db *db)
 {
     akvi_mutex_lock(&db->mu);
     db->paused--;
@@ -223,7 +222,7 @@ akv_status akvi_lsm_compact_all(lsm_db *db, akv_slice lower, const akv_slice *up
     if (st != AKV_OK)
         return st;
     akvi_mutex_lock(&db->maintain_mu);
-    compact_pause(db);
+    akvi_lsm_compact_pause(db);
     v = akvi_lsm_view_ref(db);
     for (unsigned l = 0; l < LSM_LEVELS; l++)
         bytes += v->version->levels[l].bytes;
@@ -231,7 +230,7 @@ akv_status akvi_lsm_compact_all(lsm_db *db, akv_slice lower, const akv_slice *up
     akv_job_begin(&job, opt, db->env, bytes, "bytes");
     for (unsigned l = 0; l < LSM_LEVELS && st == AKV_OK; l++)
         st = compact_level(db, l, l + 1 < LSM_LEVELS ? l + 1 : l, lower, upper, &job);
-    compact_resume(db);
+    akvi_lsm_compact_resume(db);
     akvi_mutex_unlock(&db->maintain_mu);
     return st;
 }

@@ -321,6 +321,9 @@ bool                     akvi_lsm_wants_compaction(const lsm_db *db);    /* with
 AKVI_MUST_USE akv_status akvi_lsm_compact(lsm_db *db, lsm_compaction *c, akv_job *job);
 AKVI_MUST_USE akv_status akvi_lsm_compact_all(lsm_db *db, akv_slice lower, const akv_slice *upper,
                                               const akv_job_options *opt);
+/* Let no compaction begin, and wait for those that run. */
+void akvi_lsm_compact_pause(lsm_db *db);
+void akvi_lsm_compact_resume(lsm_db *db);
 /* How full the levels are: targets in bytes, and the level that level 0 goes to. */
 unsigned akvi_lsm_targets(const lsm_db *db, const lsm_version *v, uint64_t targets[LSM_LEVELS]);
 

@@ -3,7 +3,7 @@
  * merge.c: several cursors as one, by a heap of those that are on an entry; and
  * the files of a level, which share no key, as one.
  *
- * The heap compares the first eight bytes of keys as numbers and looks at the
+ * The heap compares the first sixteen bytes of keys as numbers and looks at the
  * keys themselves only when those are equal.
  */
 #include "engines/lsm/db.h"
@@ -13,7 +13,7 @@
 /* ------------------------------------------------------------------- merge */
 
 typedef struct merge_item {
-    uint64_t    head; /* the key's first eight bytes, zeroes behind its end */
+    uint64_t    head, tail; /* the key's first sixteen bytes, zeroes behind its end */
     lsm_cursor *child;
 } merge_item;
 
@@ -26,15 +26,18 @@ typedef struct merge_cursor {
     lsm_cursor         **children;
 } merge_cursor;
 
-static uint64_t merge_head(akv_slice key)
+static inline merge_item merge_item_of(lsm_cursor *child)
 {
-    uint8_t bytes[8] = {0};
+    const uint8_t *key       = child->entry.key.data;
+    size_t         len       = child->entry.key.len;
+    uint8_t        bytes[16] = {0};
 
-    if (key.len >= 8)
-        return akvi_get_be64(key.data);
-    if (key.len > 0)
-        memcpy(bytes, key.data, key.len);
-    return akvi_get_be64(bytes);
+    if (len < sizeof bytes) {
+        if (len > 0)
+            memcpy(bytes, key, len);
+        key = bytes;
+    }
+    return (merge_item){akvi_get_be64(key), akvi_get_be64(key + 8), child};
 }
 
 /* Whether a comes before b in the direction of the walk. */
@@ -44,6 +47,8 @@ static inline bool merge_before(const merge_cursor *m, const merge_item *a, cons
 
     if (a->head != b->head)
         return (a->head < b->head) != m->backward;
+    if (a->tail != b->tail)
+        return (a->tail < b->tail) != m->backward;
     c = lsm_order(a->child->entry.key, a->child->entry.seq, b->child->entry.key,
                   b->child->entry.seq);
     return m->backward ? c > 0 : c < 0;
@@ -91,7 +96,7 @@ static akv_status merge_all(merge_cursor *m, lsm_move move, akv_slice key, uint6
             return st;
         }
         if (st == AKV_OK)
-            m->heap[m->live++] = (merge_item){merge_head(child->entry.key), child};
+            m->heap[m->live++] = merge_item_of(child);
     }
     for (size_t i = m->live / 2; i-- > 0;)
         merge_sift_down(m, i);
@@ -109,7 +114,7 @@ static akv_status merge_step(merge_cursor *m)
         return st;
     }
     if (st == AKV_OK)
-        first->head = merge_head(first->child->entry.key);
+        *first = merge_item_of(first->child);
     else
         *first = m->heap[--m->live];
     if (m->live > 1)

@@ -10,6 +10,8 @@
 
 #include <assert.h>
 
+#define CURSOR_IN_A_ROW 8u /* blocks before it is worth reading ahead */
+
 typedef struct table_cursor {
     lsm_cursor       base;
     lsm_table       *t;
@@ -20,6 +22,7 @@ typedef struct table_cursor {
     lsm_held         held;
     lsm_walk         walk;
     lsm_ahead        ahead;
+    uint64_t         in_a_row; /* blocks, forwards */
     bool             in_run;
     uint32_t         run_restart, run_n, run_at;
     akv_buffer       run; /* lsm_entry */
@@ -74,9 +77,15 @@ static void cursor_drop_block(table_cursor *c)
 
 static akv_status cursor_read_block(table_cursor *c, bool forwards)
 {
-    lsm_ahead *ahead = forwards && c->read.sequential ? &c->ahead : NULL;
+    lsm_ahead *ahead;
     akv_status rc;
 
+    /* A short scan finds in the cache what the one before it read; what is to
+     * leave no trace there is a long one. */
+    c->in_a_row = forwards ? c->in_a_row + 1 : 0;
+    ahead = c->read.sequential && forwards && (!c->read.fill_cache || c->in_a_row > CURSOR_IN_A_ROW)
+                ? &c->ahead
+                : NULL;
     cursor_drop_block(c);
     rc = akvi_lsm_table_block(c->t, c->where.extent, c->where.ordinal, &c->read, ahead, &c->held);
     if (rc == AKV_OK &&

@@ -64,7 +64,7 @@ typedef struct akv_lsm_options {
     uint64_t block_cache;      /* uncompressed blocks, index and filters kept; default 64 MiB */
     uint64_t table_size;       /* files that compaction writes, about; default 64 MiB */
     uint64_t level_base;       /* the first level below level 0; default 256 MiB */
-    uint64_t           block_size; /* of data before compression, about; default 4 KiB */
+    uint64_t block_size;       /* of data before compression, about; default 4 KiB */
     uint64_t rate_limit;       /* of flushes and compactions, bytes a second; 0: none */
     uint32_t write_buffers;    /* memtables at most, with those being flushed; default 4 */
     uint32_t level_ratio;      /* of a level's size to the one above; default 10 */
@@ -112,6 +112,43 @@ AKV_API akv_status akv_lsm_compact_range(akv_lsm *lsm, akv_slice lower, akv_slic
 /* In a reader beside another process's writer: see what was written since.
  * Iterators and snapshots keep what they see. */
 AKV_API akv_status akv_lsm_catch_up(akv_lsm *lsm);
+
+/* ------------------------------------------------------------ loading much
+ *
+ * Many records at once, in any order, without the log: sorted in memory and
+ * through files of the store's folder, then made part of the store in one step,
+ * as tables of the lowest level that has room for them. Of records with one key
+ * the last counts. It takes one memtable (write_buffer) of memory more, and on
+ * the device at most twice the load's size while it runs.
+ *
+ *     akv_lsm_bulk *load;
+ *
+ *     rc = akv_lsm_bulk_begin(akv_lsm_of(db), &load);
+ *     while (rc == AKV_OK && next(&key, &value))
+ *         rc = akv_lsm_bulk_put(load, key, value, 0, AKV_ENCODING_RAW);
+ *     if (rc == AKV_OK)
+ *         rc = akv_lsm_bulk_finish(load, NULL);
+ *     if (rc != AKV_OK)
+ *         akv_lsm_bulk_abort(load);
+ *
+ * Nothing of a load is seen before its finish, then all of it, as one write that
+ * is newer than all before it; a crash leaves all or nothing. Other threads read
+ * and write meanwhile; finish holds writes back while it flushes the memtable.
+ * One thread at a time uses a load; several may be under way. Each must be
+ * finished or aborted before akv_close. */
+
+typedef struct akv_lsm_bulk akv_lsm_bulk;
+
+AKV_API akv_status akv_lsm_bulk_begin(akv_lsm *lsm, akv_lsm_bulk **bulk_out);
+/* Key and value are copied. `expiry_ms`: Unix time, 0 for never; `encoding`: of
+ * akv_encoding. After a failure the load is as it was before the call. */
+AKV_API akv_status akv_lsm_bulk_put(akv_lsm_bulk *bulk, akv_slice key, akv_slice value,
+                                    uint64_t expiry_ms, uint32_t encoding);
+AKV_API akv_status akv_lsm_bulk_delete(akv_lsm_bulk *bulk, akv_slice key);
+/* Durable when it answers AKV_OK, and the load is freed. After a failure nothing
+ * of it is in the store, and it may be finished again or aborted. */
+AKV_API akv_status akv_lsm_bulk_finish(akv_lsm_bulk *bulk, const akv_job_options *opt);
+AKV_API void       akv_lsm_bulk_abort(akv_lsm_bulk *bulk); /* takes NULL */
 
 #ifdef __cplusplus
 }
