@@ -32,8 +32,7 @@
 
 static const char *const stress_options[] = {
     "write_buffer=64KiB,table_size=64KiB,level_base=128KiB,level_ratio=4,block_size=1KiB",
-    "write_buffer=64KiB,table_size=64KiB,level_base=64KiB,level_ratio=2,level0_compact=2,"
-    "threads=0",
+    "write_buffer=64KiB,table_size=64KiB,level_base=64KiB,level_ratio=2,threads=0",
     "write_buffer=256KiB,table_size=128KiB,level_base=256KiB,mapped=true",
 };
 
