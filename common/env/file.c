@@ -10,6 +10,7 @@
 #include "common/env/probe.h"
 
 #include <errno.h>
+#include <stddef.h>
 #include <stdio.h>
 
 /* ------------------------------------------------------------ optional slots */
@@ -40,6 +41,17 @@ akv_status akvi_file_map(akv_file *file, size_t len, const void **data_out)
     if (!file->ops->map)
         return AKV_FAIL(AKV_UNSUPPORTED, "these files can't be mapped");
     return file->ops->map(file, len, data_out);
+}
+
+akv_status akvi_file_map_shared(akv_file *file, size_t len, void **data_out)
+{
+    const akv_file_ops *ops  = file->ops;
+    const size_t        need = offsetof(akv_file_ops, map_shared) + sizeof ops->map_shared;
+
+    *data_out = NULL;
+    if (ops->size < need || !ops->map_shared)
+        return AKV_FAIL(AKV_UNSUPPORTED, "these files can't be mapped for writing");
+    return ops->map_shared(file, len, data_out);
 }
 
 akv_status akvi_file_set_mode(akv_file *file, uint32_t mode)

@@ -30,6 +30,7 @@ AKVI_MUST_USE akv_status akvi_posix_adopt(int fd, const char *name, akv_file **f
 AKVI_MUST_USE akv_status akvi_file_allocate(akv_file *file, uint64_t size);
 AKVI_MUST_USE akv_status akvi_file_map(akv_file *file, size_t len, const void **data_out);
 AKVI_MUST_USE akv_status akvi_file_set_mode(akv_file *file, uint32_t mode);
+AKVI_MUST_USE akv_status akvi_file_map_shared(akv_file *file, size_t len, void **data_out);
 void                     akvi_file_unmap(akv_file *file, const void *data, size_t len);
 void akvi_file_advise(akv_file *file, const void *data, size_t len, akv_advice advice);
 /* Closes; takes NULL. For files that were only read, where close has no say. */

@@ -23,6 +23,9 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#ifdef __linux__
+#include <sys/vfs.h>
+#endif
 #include <time.h>
 #include <unistd.h>
 
@@ -276,7 +279,7 @@ static akv_status posix_set_mode(akv_file *file, uint32_t mode)
 
 /* ----------------------------------------------------------------- mappings */
 
-static akv_status posix_map_new(posix_file *f, size_t len, const void **data_out)
+static akv_status posix_map_new(posix_file *f, size_t len, int how, void **data_out)
 {
     posix_map *map = akvi_alloc(NULL, sizeof *map);
     void      *data;
@@ -284,7 +287,7 @@ static akv_status posix_map_new(posix_file *f, size_t len, const void **data_out
 
     if (!map)
         return AKV_NOMEM;
-    data = mmap(NULL, len, PROT_READ, MAP_SHARED, f->fd, 0);
+    data = mmap(NULL, len, how, MAP_SHARED, f->fd, 0);
     if (data == MAP_FAILED) {
         err = errno;
         akvi_free(NULL, map, sizeof *map);
@@ -305,6 +308,8 @@ static akv_status posix_map_file(akv_file *file, size_t len, const void **data_o
 {
     posix_file *f = posix_of(file);
     struct stat st;
+    void       *data = NULL;
+    akv_status  rc;
 
     *data_out = NULL;
     if (len == 0)
@@ -314,7 +319,42 @@ static akv_status posix_map_file(akv_file *file, size_t len, const void **data_o
     if (len > (uint64_t)st.st_size)
         return AKV_FAIL_AT(AKV_MISUSE, f->path, (uint64_t)st.st_size,
                            "can't map %zu bytes: the file ends here", len);
-    return posix_map_new(f, len, data_out);
+    rc        = posix_map_new(f, len, PROT_READ, &data);
+    *data_out = data;
+    return rc;
+}
+
+/* Whether the file system overwrites in place, so that a store into what was
+ * written needs no room: else it may end in a signal. */
+static bool posix_stays_in_place(int fd)
+{
+#ifdef __linux__
+    static const uint32_t known[] = {0xef53 /* ext2, ext3, ext4 */, 0x58465342 /* XFS */,
+                                     0x01021994 /* tmpfs */};
+    struct statfs         fs;
+
+    if (fstatfs(fd, &fs) != 0)
+        return false;
+    for (size_t i = 0; i < AKVI_ARRAY_N(known); i++)
+        if ((uint32_t)fs.f_type == known[i])
+            return true;
+#else
+    (void)fd;
+#endif
+    return false;
+}
+
+static akv_status posix_map_shared(akv_file *file, size_t len, void **data_out)
+{
+    posix_file *f = posix_of(file);
+
+    *data_out = NULL;
+    if (len == 0)
+        return AKV_OK;
+    if (!posix_stays_in_place(f->fd))
+        return AKV_FAIL_AT(AKV_UNSUPPORTED, f->path, AKV_NO_OFFSET,
+                           "this file system may need room to overwrite");
+    return posix_map_new(f, len, PROT_READ | PROT_WRITE, data_out);
 }
 
 static void posix_map_drop(posix_map *map)
@@ -409,22 +449,23 @@ static akv_status posix_close_file(akv_file *file)
 }
 
 static const akv_file_ops posix_file_ops = {
-    .abi      = AKV_ENV_ABI,
-    .size     = sizeof(akv_file_ops),
-    .read_at  = posix_read_at,
-    .write_at = posix_write_at,
-    .append   = posix_append,
-    .sync     = posix_sync,
-    .truncate = posix_truncate,
-    .allocate = posix_allocate,
-    .info     = posix_info,
-    .map      = posix_map_file,
-    .unmap    = posix_unmap,
-    .advise   = posix_advise,
-    .lock     = posix_lock,
-    .unlock   = posix_unlock,
-    .close    = posix_close_file,
-    .set_mode = posix_set_mode,
+    .abi        = AKV_ENV_ABI,
+    .size       = sizeof(akv_file_ops),
+    .read_at    = posix_read_at,
+    .write_at   = posix_write_at,
+    .append     = posix_append,
+    .sync       = posix_sync,
+    .truncate   = posix_truncate,
+    .allocate   = posix_allocate,
+    .info       = posix_info,
+    .map        = posix_map_file,
+    .unmap      = posix_unmap,
+    .advise     = posix_advise,
+    .lock       = posix_lock,
+    .unlock     = posix_unlock,
+    .close      = posix_close_file,
+    .set_mode   = posix_set_mode,
+    .map_shared = posix_map_shared,
 };
 
 /* What bytes can be read of at any place; else errno says what it is. */

@@ -11,6 +11,10 @@
  * being synced it keeps most syncs from having to write a size. The zeroes are
  * written in small pieces: the page cache would keep a large one as one large
  * folio, in which small writes are slow.
+ *
+ * Small records are stored into those zeroes through a mapping where the env can:
+ * that reaches the kernel as a write does, without the call. What does not end
+ * in them is written.
  */
 #include "common/base/buffer.h"
 #include "common/base/mem.h"
@@ -25,6 +29,7 @@
 #define WAL_ZEROES     16384u
 #define WAL_STEP       (64u * 1024u)   /* zeroes ahead where the file already is */
 #define WAL_GROW       (1024u * 1024u) /* zeroes by which a synced log grows */
+#define WAL_STORE      8192u           /* longer records are written, not stored */
 #define WAL_FRAME_KEEP (1024u * 1024u) /* a larger buffer is not kept */
 
 struct lsm_wal {
@@ -32,6 +37,8 @@ struct lsm_wal {
     const akv_allocator *allocator;
     akv_file            *file;
     uint32_t             seed;
+    uint8_t             *map; /* of [0, map_len), shared; NULL: none */
+    uint64_t             map_len;
     /* the appender's */
     uint64_t   end;    /* where the next fragment goes */
     uint64_t   ready;  /* zeroes up to here */
@@ -100,6 +107,20 @@ static akv_status wal_sync_name(const akv_allocator *allocator, akv_env *env, co
     return rc;
 }
 
+/* No failure: without a mapping, all is written. */
+static void wal_map(lsm_wal *w, uint64_t size)
+{
+    akvi_call_state held;
+    void           *data = NULL;
+
+    akvi_probe_begin(&held);
+    if (size <= SIZE_MAX && akvi_file_map_shared(w->file, (size_t)size, &data) == AKV_OK) {
+        w->map     = data;
+        w->map_len = data ? size : 0;
+    }
+    akvi_probe_end(&held, false);
+}
+
 akv_status akvi_lsm_log_create(const akv_allocator *allocator, akv_env *env, const char *path,
                                lsm_log_content content, uint64_t number, const char *recycle,
                                uint64_t size, lsm_wal **wal_out)
@@ -123,6 +144,8 @@ akv_status akvi_lsm_log_create(const akv_allocator *allocator, akv_env *env, con
         akvi_free(allocator, w, sizeof *w);
         return rc;
     }
+    if (content == LSM_LOG_WAL)
+        wal_map(w, size);
     atomic_init(&w->appended, w->end);
     atomic_init(&w->synced, w->end);
     *wal_out = w;
@@ -135,14 +158,16 @@ akv_status akvi_lsm_log_create(const akv_allocator *allocator, akv_env *env, con
  * does not matter: the append itself will tell. */
 static void wal_make_ready(lsm_wal *w, uint64_t end)
 {
-    bool            is_inside = end <= w->extent;
-    uint64_t        from      = w->ready > w->end ? w->ready : w->end;
-    uint64_t        to        = end + (is_inside ? WAL_STEP : WAL_GROW);
+    bool     is_inside = end <= w->extent;
+    uint64_t from      = w->ready > w->end ? w->ready : w->end;
+    bool     is_synced = atomic_load_explicit(&w->synced, memory_order_relaxed) > LSM_LOG_HEAD;
+    bool     is_stored = w->map && end + WAL_STEP <= w->map_len && end - w->end <= WAL_STORE;
+    uint64_t to        = end + (is_synced && !is_inside ? WAL_GROW : WAL_STEP);
     akvi_call_state held;
     akv_status      rc = AKV_OK;
 
-    if (!is_inside && atomic_load_explicit(&w->synced, memory_order_relaxed) <= LSM_LOG_HEAD)
-        return; /* nobody syncs it */
+    if (!is_inside && !is_synced && !is_stored)
+        return;
     to -= to % WAL_ZEROES;
     if (from < end - end % WAL_ZEROES) /* the record itself fills what is before */
         from = end - end % WAL_ZEROES;
@@ -266,6 +291,7 @@ static akv_status wal_undo(lsm_wal *w, akv_status failed)
     size_t     got;
     akv_status rc = w->file->ops->read_at(w->file, head, sizeof head, w->end, &got);
 
+    w->ready = w->end; /* what lies behind may have a hole before it */
     if (rc == AKV_OK && memcmp(head, wal_zeroes, got) == 0)
         return failed;
     rc = w->file->ops->write_at(w->file, wal_zeroes, LSM_LOG_FRAGMENT, w->end);
@@ -294,11 +320,15 @@ akv_status akvi_lsm_wal_append(lsm_wal *wal, const akv_slice *parts, size_t n)
     if (rc != AKV_OK)
         return rc;
     end = w->end + w->frame.len;
-    if (end > w->ready)
-        wal_make_ready(w, end);
-    rc = w->file->ops->write_at(w->file, w->frame.data, w->frame.len, w->end);
-    if (rc != AKV_OK)
-        return wal_undo(w, rc);
+    if (end <= w->ready && end <= w->map_len && w->frame.len <= WAL_STORE) {
+        memcpy(w->map + w->end, w->frame.data, w->frame.len);
+    } else {
+        if (end > w->ready)
+            wal_make_ready(w, end);
+        rc = w->file->ops->write_at(w->file, w->frame.data, w->frame.len, w->end);
+        if (rc != AKV_OK)
+            return wal_undo(w, rc);
+    }
     if (w->frame.cap > WAL_FRAME_KEEP)
         akv_buffer_free(&w->frame);
     if (end > w->extent)

@@ -91,6 +91,12 @@ typedef struct akv_file_ops {
     /* Frees the file whatever it answers. */
     akv_status (*close)(akv_file *file);
     akv_status (*set_mode)(akv_file *file, uint32_t mode); /* permission bits (optional) */
+    /* Map [0, len) for reading and writing until unmap or close; len may be more
+     * than the file has. What is stored there is the file's content at once, as
+     * after write_at, and sync covers it. Store only into what write_at wrote
+     * before: there, a store never lacks room. An env that can't promise this
+     * answers AKV_UNSUPPORTED. Don't cut the file meanwhile. (optional) */
+    akv_status (*map_shared)(akv_file *file, size_t len, void **data_out);
 } akv_file_ops;
 
 /* Files embed this first. */

@@ -87,6 +87,29 @@ static void test_posix_lock_of_another_process_is_named_and_dies_with_it(void **
     assert_ok(file->ops->close(file));
 }
 
+static void test_posix_stores_through_a_shared_mapping_are_the_files(void **state)
+{
+    const char *path = akvt_path(akvt_folder(), "shared");
+    akv_file   *file = posix_test_open(path, AKV_FILE_WRITE | AKV_FILE_CREATE);
+    char        back[8];
+    void       *data;
+    size_t      got;
+    akv_status  rc = akvi_file_map_shared(file, 65536, &data);
+
+    (void)state;
+    if (rc == AKV_OK) { /* else the file system does not overwrite in place */
+        assert_ok(file->ops->write_at(file, "abcdefgh", 8, 0));
+        memcpy((char *)data + 2, "XY", 2);
+        assert_ok(file->ops->read_at(file, back, 8, 0, &got));
+        assert_memory_equal(back, "abXYefgh", 8);
+        assert_ok(file->ops->sync(file, false));
+        akvi_file_unmap(file, data, 65536);
+    } else {
+        assert_int_equal(rc, AKV_UNSUPPORTED);
+    }
+    assert_ok(file->ops->close(file));
+}
+
 static void test_posix_lock_of_a_plain_file_leaves_its_bytes(void **state)
 {
     const char *path = akvt_path(akvt_folder(), "data");
@@ -346,6 +369,7 @@ int main(void)
         cmocka_unit_test(test_posix_no_room_fails_the_write_and_heals),
         cmocka_unit_test(test_posix_descriptors_do_not_pass_to_programs),
         cmocka_unit_test(test_posix_a_pipe_is_no_file_and_nobody_waits),
+        cmocka_unit_test(test_posix_stores_through_a_shared_mapping_are_the_files),
         cmocka_unit_test(test_posix_follow_finds_where_links_lead),
         cmocka_unit_test(test_posix_refused_folders_say_why),
     };

@@ -813,6 +813,26 @@ static void test_wal_sync_runs_beside_appends(void **state)
     free(seen);
 }
 
+/* As after a kill: the log is neither synced nor closed. Records of all lengths on
+ * both sides of what is stored through a mapping where there is one. */
+static void test_wal_not_closed_holds_all_that_was_appended(void **state)
+{
+    const char *path = akvt_path(akvt_folder(), "000002.wal");
+    wal_seen   *seen = malloc(sizeof *seen);
+    size_t      lens[1000];
+    lsm_wal    *w = wal_new(akv_env_posix(), path, 2, NULL, 1 << 20);
+
+    (void)state;
+    for (size_t i = 0; i < 1000; i++) {
+        lens[i] = i % 100 == 99 ? 20000 + i : i * 7 % 3000;
+        assert_ok(wal_put(w, i, lens[i]));
+    }
+    assert_ok(wal_read(akv_env_posix(), path, 2, LSM_RECOVERY_STRICT, seen));
+    wal_expect(seen, 0, lens, 1000);
+    assert_ok(akvi_lsm_wal_close(w));
+    free(seen);
+}
+
 int main(void)
 {
 #define WAL_TEST(f) cmocka_unit_test_setup_teardown(f, wal_set_up, wal_tear_down)
@@ -838,6 +858,7 @@ int main(void)
         WAL_TEST(test_wal_synced_survives_power_loss_and_the_rest_is_a_prefix),
         WAL_TEST(test_wal_power_loss_while_it_is_made),
         WAL_TEST(test_wal_sync_runs_beside_appends),
+        WAL_TEST(test_wal_not_closed_holds_all_that_was_appended),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
