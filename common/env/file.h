@@ -53,6 +53,10 @@ AKVI_MUST_USE akv_status akvi_load(akv_file *file, const char *path, const akv_a
 void akvi_unload(akv_file *file, const akv_allocator *allocator, const void *data, size_t len,
                  bool mapped);
 
+/* Whether a failed link says that there are no links here, or not between these
+ * two, rather than that the name is taken. */
+bool akvi_no_links(akv_status rc, int err);
+
 /* The folder part of a path, "." when it has none, "/" kept. Freed with akvi_strfree. */
 AKVI_MUST_USE char *akvi_path_folder(const akv_allocator *allocator, const char *path);
 AKVI_MUST_USE char *akvi_path_join(const akv_allocator *allocator, const char *folder,

@@ -380,11 +380,9 @@ static akv_status writer_move(akvi_writer *w)
     return rc;
 }
 
-/* Whether a failed link says that there are no links here, rather than that
- * the name is taken. */
-static bool writer_no_links(akv_status rc, int err)
+bool akvi_no_links(akv_status rc, int err)
 {
-    static const int none[] = {EPERM, ENOSYS, EOPNOTSUPP, ENOTSUP, EMLINK};
+    static const int none[] = {EPERM, ENOSYS, EOPNOTSUPP, ENOTSUP, EMLINK, EXDEV};
 
     for (size_t i = 0; i < AKVI_ARRAY_N(none); i++)
         if (rc == AKV_IO && err == none[i])
@@ -402,7 +400,7 @@ static akv_status writer_place(akvi_writer *w, bool *made_out)
 
     akvi_probe_begin(&held);
     rc       = env->ops->link(env, w->temp, w->path);
-    no_links = writer_no_links(rc, akvi_pending_error()->os_errno);
+    no_links = akvi_no_links(rc, akvi_pending_error()->os_errno);
     akvi_probe_end(&held, !no_links);
     if (no_links) {
         rc = akvi_path_exists(env, w->path);

@@ -141,9 +141,10 @@ static akv_status compact_install(lsm_db *db, const lsm_compaction *c, const lsm
         for (size_t k = 0; k < c->n[i]; k++) {
             const lsm_table_meta *m = &c->inputs[i][k]->meta;
 
-            atomic_fetch_add_explicit(&db->counters.read_bytes[m->level], m->size,
-                                      memory_order_relaxed);
-            removed[at++] = (lsm_table_ref){m->number, m->level};
+            unsigned l = i == 0 ? c->level : c->output;
+
+            atomic_fetch_add_explicit(&db->counters.read_bytes[l], m->size, memory_order_relaxed);
+            removed[at++] = (lsm_table_ref){m->number, (uint8_t)l};
         }
     edit.added = lsm_output_metas(o, &edit.added_n);
     st         = akvi_lsm_apply(db, &edit, 0);
@@ -190,6 +191,7 @@ void akvi_lsm_compact_resume(lsm_db *db)
 {
     akvi_mutex_lock(&db->mu);
     db->paused--;
+    akvi_cond_broadcast(&db->changed);
     akvi_lsm_schedule(db);
     akvi_mutex_unlock(&db->mu);
 }

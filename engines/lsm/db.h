@@ -18,10 +18,10 @@
  *  4. a log is there as long as an entry of it is only in a memtable;
  *  5. what is in the manifest was synced before.
  *
- * Locks, in the order they are taken: maintain_mu, then manifest_mu (one change
- * of the manifest at a time) or queue_mu (the queue of writers), then mu (the
- * rest). What belongs to the
- * writer at the head of the queue needs no lock.
+ * Locks, in the order they are taken: maintain_mu, then one of manifest_mu (one
+ * change of the manifest at a time), sync_mu (one sync at a time) and queue_mu
+ * (the queue of writers), then mu (the rest). What belongs to the writer at the
+ * head of the queue needs no lock.
  */
 #ifndef AKVI_LSM_DB_H
 #define AKVI_LSM_DB_H
@@ -39,6 +39,7 @@
 #include <stdatomic.h>
 
 #define LSM_MEMTABLES      16u                 /* at most in a view, the growing one too */
+#define LSM_LOG_FULL       (UINT64_C(2) << 30) /* bytes of a log; one batch more fits always */
 #define LSM_MANIFEST_LIMIT (UINT64_C(4) << 20) /* bytes after which another begins */
 
 typedef struct lsm_db lsm_db;
@@ -48,7 +49,7 @@ typedef struct lsm_db lsm_db;
 /* One table's file. It is removed when the last reference goes after `obsolete`
  * was set. */
 typedef struct lsm_file {
-    lsm_table_meta   meta; /* keys lie behind this struct */
+    lsm_table_meta   meta; /* keys lie behind this struct; `level` is where it was made */
     lsm_table       *table;
     lsm_db          *db;
     _Atomic uint32_t refs;
@@ -161,8 +162,10 @@ struct lsm_db {
     akvi_timer       *timer;
     uint32_t          sync; /* akv_sync_mode */
     bool              read_only;
+    unsigned          threads; /* of the pool: compactions at the same time */
     uint64_t          epoch;
-    akvi_rate         rate; /* of background work */
+    uint64_t          sync_period_ns; /* without threads: PERIODIC is kept by writes; 0: no */
+    akvi_rate         rate;           /* of background work */
 
     /* the queue of writers */
     akvi_mutex      queue_mu;
@@ -176,6 +179,9 @@ struct lsm_db {
     /* what it looks at, set with each view */
     _Atomic uint32_t memtables, level0;
     _Atomic uint64_t debt; /* bytes over the levels' targets */
+
+    akvi_mutex       sync_mu;
+    _Atomic uint64_t synced_ns; /* when the logs were last synced whole */
 
     akvi_mutex maintain_mu; /* one compaction by hand or checkpoint at a time */
 
@@ -197,9 +203,10 @@ struct lsm_db {
     _Atomic bool           closing;             /* set with mu held */
     akv_status failed      AKVI_GUARDED_BY(mu); /* of background work, until it succeeds */
     akv_error failure      AKVI_GUARDED_BY(mu);
-    bool poisoned          AKVI_GUARDED_BY(mu);
-    size_t                 next_compact[LSM_LEVELS] AKVI_GUARDED_BY(mu);
-    lsm_counters           counters;
+    _Atomic bool           poisoned;       /* set with mu held */
+    _Atomic int  flush_told, compact_told; /* the failure that was logged, until it succeeds */
+    size_t       next_compact[LSM_LEVELS] AKVI_GUARDED_BY(mu);
+    lsm_counters counters;
 };
 
 /* ------------------------------------------------------------------ view.c */
@@ -247,6 +254,8 @@ AKVI_MUST_USE akv_status akvi_lsm_open(const akv_open_args *args, void **impl_ou
 akv_status               akvi_lsm_close(void *impl);
 AKVI_MUST_USE akv_status akvi_lsm_catch_up(lsm_db *db);
 AKVI_MUST_USE akv_status akvi_lsm_destroy(akv_env *env, const char *path);
+/* Sync the folder that `folder` is in, so that its name is durable. */
+AKVI_MUST_USE akv_status akvi_lsm_sync_parent(lsm_db *db, const char *folder);
 /* Remove files of the folder that the store does not need. */
 void akvi_lsm_clean(lsm_db *db);
 
@@ -278,6 +287,8 @@ void akvi_lsm_write_end(lsm_db *db, lsm_write *w);
 AKVI_MUST_USE akv_status akvi_lsm_log_begin(lsm_db *db, uint64_t number);
 /* Sync all logs, oldest first. A failure poisons the store. */
 AKVI_MUST_USE akv_status akvi_lsm_logs_sync(lsm_db *db);
+/* Whether nobody but writes and akv_work keep PERIODIC, and it is time. */
+bool akvi_lsm_sync_is_due(const lsm_db *db);
 /* Close logs whose entries are all in tables, and remove their files but one. */
 void                     akvi_lsm_logs_trim(lsm_db *db);
 AKVI_MUST_USE akv_status akvi_lsm_logs_close(lsm_db *db);
@@ -290,6 +301,8 @@ void akvi_lsm_poison(lsm_db *db);
 void akvi_lsm_schedule(lsm_db *db);
 /* Do one piece of it here: AKV_OK, AKV_END when there is none, or a failure. */
 AKVI_MUST_USE akv_status akvi_lsm_work(void *impl);
+/* The same; and while others are at it, wait for them for a while: AKV_OK. */
+AKVI_MUST_USE akv_status akvi_lsm_work_or_wait(lsm_db *db);
 /* Write memtables, newest first, to one new table of level 0. */
 struct lsm_output;
 AKVI_MUST_USE akv_status akvi_lsm_write_tables(lsm_db *db, const lsm_generation *mem, unsigned n,

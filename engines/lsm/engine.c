@@ -7,6 +7,7 @@
 #include "common/base/handle.h"
 #include "common/base/mem.h"
 #include "common/env/file.h"
+#include "common/env/probe.h"
 
 #include <errno.h>
 
@@ -18,6 +19,7 @@
 
 static const char *const engine_recovery[] = {"tail", "strict", "salvage", NULL};
 
+#define ENGINE_COPY   ((size_t)64 << 10)
 #define ENGINE_SAMPLE 4096u /* entries of a memtable that a size is estimated by */
 
 #define ENGINE_BYTES(name, least, initial, help)                                            \
@@ -44,7 +46,7 @@ static const akv_option engine_options[] = {
     ENGINE_COUNT(level0_compact, 1, 1000, 4, "tables on level 0 that start a compaction"),
     ENGINE_COUNT(level0_slowdown, 2, 10000, 20, "tables on level 0 that slow writes down"),
     ENGINE_COUNT(level0_stop, 3, 10000, 36, "tables on level 0 that stop writes"),
-    ENGINE_COUNT(restart_interval, 1, 1024, 16, "keys between two that are stored whole"),
+    ENGINE_COUNT(restart_interval, 1, 255, 16, "keys between two that are stored whole"),
     ENGINE_COUNT(filter_bits, 0, 64, 10, "of the filters, a key; 0: no filters"),
     ENGINE_COUNT(prefix_filter, 0, 65535, 0, "bytes of keys that filters know as prefixes"),
     {"recovery", AKV_OPTION_CHOICE, offsetof(akv_lsm_options, recovery), 0, 2, AKV_LSM_RECOVER_TAIL,
@@ -136,6 +138,45 @@ static akv_status engine_approximate_size(void *impl, const akv_range *range,
 
 /* -------------------------------------------------------------- checkpoint */
 
+/* Where the env has no links. */
+static akv_status engine_copy(lsm_db *db, const char *from, const char *to)
+{
+    uint64_t   off = 0;
+    size_t     got = 1;
+    akv_file  *in = NULL, *out = NULL;
+    void      *buf = akvi_alloc(db->allocator, ENGINE_COPY);
+    akv_status st  = buf ? db->env->ops->open(db->env, from, 0, &in) : AKV_NOMEM;
+
+    if (st == AKV_OK)
+        st = db->env->ops->open(db->env, to, AKV_FILE_WRITE | AKV_FILE_CREATE | AKV_FILE_EXCLUDE,
+                                &out);
+    while (st == AKV_OK && got > 0) {
+        st = in->ops->read_at(in, buf, ENGINE_COPY, off, &got);
+        if (st == AKV_OK && got > 0)
+            st = out->ops->append(out, buf, got);
+        off += got;
+    }
+    if (st == AKV_OK)
+        st = out->ops->sync(out, true);
+    akvi_file_drop(in);
+    akvi_file_drop(out);
+    akvi_free(db->allocator, buf, ENGINE_COPY);
+    return st;
+}
+
+static akv_status engine_link(lsm_db *db, const char *from, const char *to)
+{
+    akvi_call_state held;
+    akv_status      st;
+    bool            no_links;
+
+    akvi_probe_begin(&held);
+    st       = db->env->ops->link(db->env, from, to);
+    no_links = akvi_no_links(st, akvi_pending_error()->os_errno);
+    akvi_probe_end(&held, st != AKV_OK && !no_links);
+    return no_links ? engine_copy(db, from, to) : st;
+}
+
 static akv_status engine_checkpoint_tables(lsm_db *db, const lsm_view *v, const char *path,
                                            lsm_manifest_state *state, akv_job *job)
 {
@@ -149,10 +190,11 @@ static akv_status engine_checkpoint_tables(lsm_db *db, const lsm_view *v, const 
             akvi_lsm_file_name(LSM_FILE_TABLE, f->meta.number, name);
             from = akvi_path_join(db->allocator, db->folder, name);
             to   = akvi_path_join(db->allocator, path, name);
-            st   = from && to ? db->env->ops->link(db->env, from, to) : AKV_NOMEM;
+            st   = from && to ? engine_link(db, from, to) : AKV_NOMEM;
             akvi_strfree(db->allocator, from);
             akvi_strfree(db->allocator, to);
-            state->tables[state->tables_n++] = f->meta;
+            state->tables[state->tables_n]         = f->meta;
+            state->tables[state->tables_n++].level = (uint8_t)l;
             if (st == AKV_OK)
                 st = akv_job_step(job, f->meta.size, 0);
         }
@@ -181,6 +223,8 @@ static akv_status engine_checkpoint_view(lsm_db *db, const lsm_view *v, const ch
     st               = db->env->ops->make_folder(db->env, path);
     if (st == AKV_OK)
         st = engine_checkpoint_tables(db, v, path, &state, &job);
+    if (st == AKV_OK) /* the tables are there before anything names them */
+        st = db->env->ops->sync_folder(db->env, path);
     state.next_file  = akvi_lsm_new_file_number(db);
     state.log_number = state.next_file;
     if (st == AKV_OK)
@@ -188,7 +232,7 @@ static akv_status engine_checkpoint_view(lsm_db *db, const lsm_view *v, const ch
     if (st == AKV_OK)
         st = akvi_lsm_manifest_close(m);
     if (st == AKV_OK)
-        st = db->env->ops->sync_folder(db->env, path);
+        st = akvi_lsm_sync_parent(db, path);
     akvi_free(db->allocator, state.tables, n * sizeof *state.tables);
     return st;
 }
@@ -220,7 +264,7 @@ static void engine_remove(lsm_db *db, const char *path)
 }
 
 /* All memtables become tables, and the tables get second names: no data is
- * copied. What is written meanwhile may or may not be in it, whole batches
+ * copied where the env has links. The view keeps the files from being removed. What is written meanwhile may or may not be in it, whole batches
  * either way. */
 static akv_status engine_checkpoint(void *impl, const char *path, const akv_job_options *opt)
 {

@@ -12,7 +12,7 @@
 #include "common/base/clock.h"
 #include "common/base/mem.h"
 
-#define FLUSH_COMPACTIONS 2u /* that run at the same time */
+#define FLUSH_WAIT_NS UINT64_C(100000000)
 
 /* ------------------------------------------------------------- one flush */
 
@@ -129,10 +129,16 @@ static void flush_ended(lsm_db *db, akv_status st)
     akvi_cond_broadcast(&db->changed);
 }
 
-static void flush_tell(lsm_db *db, const char *what, akv_status st)
+/* Log a failure, but not again while the same goes on. */
+static void flush_tell(lsm_db *db, const char *what, akv_status st, _Atomic int *told)
 {
-    if (st < 0 && st != AKV_CANCELLED)
-        akv_engine_log(db->logger, AKV_LOG_ERROR, "lsm", "%s failed: %s", what,
+    int before;
+
+    if (st == AKV_CANCELLED)
+        return;
+    before = atomic_exchange_explicit(told, st, memory_order_relaxed);
+    if (st < 0 && st != before)
+        akv_engine_log(db->logger, AKV_LOG_ERROR, "lsm", "%s failed, and is tried again: %s", what,
                        akvi_pending_error()->text);
 }
 
@@ -152,7 +158,7 @@ static akv_status flush_claimed(lsm_db *db)
 {
     akv_status st = flush_run(db);
 
-    flush_tell(db, "a flush", st);
+    flush_tell(db, "a flush", st, &db->flush_told);
     akvi_mutex_lock(&db->mu);
     db->flushing--;
     flush_ended(db, st);
@@ -169,7 +175,7 @@ static akv_status flush_compact(lsm_db *db, lsm_compaction *c)
 
     akv_job_begin(&job, NULL, db->env, 0, "bytes");
     st = akvi_lsm_compact(db, c, &job);
-    flush_tell(db, "a compaction", st);
+    flush_tell(db, "a compaction", st, &db->compact_told);
     akvi_lsm_unpick(db, c);
     akvi_mutex_lock(&db->mu);
     db->compacting--;
@@ -210,13 +216,13 @@ static void flush_compact_job(void *user)
 void akvi_lsm_schedule(lsm_db *db)
 {
     akvi_mutex_assert_held(&db->mu);
-    if (!db->pool || db->closing)
+    if (!db->pool || db->closing || db->poisoned)
         return;
     if (flush_claim(db) && akvi_pool_submit(db->pool, flush_job, db) != AKV_OK) {
         db->flushing--;
         akv_engine_recovered(); /* the next write that waits tries again */
     }
-    while (!db->paused && db->compacting < FLUSH_COMPACTIONS && akvi_lsm_wants_compaction(db)) {
+    while (!db->paused && db->compacting < db->threads && akvi_lsm_wants_compaction(db)) {
         db->compacting++;
         if (akvi_pool_submit(db->pool, flush_compact_job, db) != AKV_OK) {
             db->compacting--;
@@ -244,7 +250,24 @@ akv_status akvi_lsm_work(void *impl)
     akvi_mutex_unlock(&db->mu);
     if (flush)
         return flush_claimed(db);
+    if (st == AKV_END && akvi_lsm_sync_is_due(db))
+        return akvi_lsm_logs_sync(db);
     return st == AKV_OK ? flush_compact(db, &c) : st;
+}
+
+akv_status akvi_lsm_work_or_wait(lsm_db *db)
+{
+    akv_status st = akvi_lsm_work(db);
+
+    if (st != AKV_END)
+        return st;
+    akvi_mutex_lock(&db->mu);
+    if (db->flushing + db->compacting + db->paused > 0) {
+        st = AKV_OK;
+        akvi_cond_wait_until(&db->changed, &db->mu, akvi_monotonic_ns() + FLUSH_WAIT_NS);
+    }
+    akvi_mutex_unlock(&db->mu);
+    return st;
 }
 
 /* ---------------------------------------------------------------- waiting */
@@ -258,9 +281,14 @@ akv_status akvi_lsm_flush_wait(lsm_db *db)
     while (st == AKV_OK && atomic_load_explicit(&db->view, memory_order_relaxed)->n > 1) {
         if (!db->pool) {
             akvi_mutex_unlock(&db->mu);
-            st = akvi_lsm_work(db);
+            st = akvi_lsm_work_or_wait(db);
+            st = st == AKV_END ? AKV_OK : st; /* others have done it */
             akvi_mutex_lock(&db->mu);
             continue;
+        }
+        if (db->poisoned) {
+            st = akvi_fail_again(&db->failure);
+            break;
         }
         akvi_lsm_schedule(db);
         akvi_cond_wait(&db->changed, &db->mu);

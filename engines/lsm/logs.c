@@ -4,11 +4,14 @@
  * writes, older ones wait for their memtable to become a table.
  *
  * Durability in order: a log is synced after all older ones, so what is on the
- * device is a prefix of what was written, across logs too.
+ * device is a prefix of what was written, across logs too. One thread syncs at
+ * a time: of two the system might tell only one of a failure.
  */
 #include "engines/lsm/db.h"
 
+#include "common/base/clock.h"
 #include "common/base/mem.h"
+#include "common/env/probe.h"
 
 void akvi_lsm_poison(lsm_db *db)
 {
@@ -21,22 +24,36 @@ void akvi_lsm_poison(lsm_db *db)
     akvi_mutex_unlock(&db->mu);
 }
 
+/* Remove what a log that could not be made has left: it would hold space. */
+static void logs_take_back(lsm_db *db, const char *path)
+{
+    akvi_call_state held;
+
+    akvi_probe_begin(&held);
+    (void)db->env->ops->remove(db->env, path);
+    akvi_probe_end(&held, false);
+}
+
 akv_status akvi_lsm_log_begin(lsm_db *db, uint64_t number)
 {
     lsm_log   *log  = akvi_zalloc(db->allocator, sizeof *log);
     char      *path = akvi_lsm_path(db, LSM_FILE_WAL, number), *old = NULL;
-    uint64_t   spare;
+    uint64_t   spare, size                                          = db->options.write_buffer;
     akv_status st = log && path ? AKV_OK : AKV_NOMEM;
 
+    if (size > LSM_LOG_FULL)
+        size = LSM_LOG_FULL;
     akvi_mutex_lock(&db->mu);
     spare         = db->spare_log;
     db->spare_log = 0;
     akvi_mutex_unlock(&db->mu);
     if (st == AKV_OK && spare > 0 && !(old = akvi_lsm_path(db, LSM_FILE_WAL, spare)))
         st = AKV_NOMEM;
-    if (st == AKV_OK)
-        st = akvi_lsm_wal_create(db->allocator, db->env, path, number, old,
-                                 db->options.write_buffer, &log->wal);
+    if (st == AKV_OK) {
+        st = akvi_lsm_wal_create(db->allocator, db->env, path, number, old, size, &log->wal);
+        if (st != AKV_OK)
+            logs_take_back(db, path);
+    }
     akvi_strfree(db->allocator, path);
     akvi_strfree(db->allocator, old);
     if (st != AKV_OK) {
@@ -72,12 +89,23 @@ static akv_status logs_sync_one(lsm_db *db, lsm_log *log)
     return st;
 }
 
+bool akvi_lsm_sync_is_due(const lsm_db *db)
+{
+    return db->sync_period_ns > 0 &&
+           akvi_monotonic_ns() - atomic_load_explicit(&db->synced_ns, memory_order_relaxed) >=
+               db->sync_period_ns;
+}
+
 akv_status akvi_lsm_logs_sync(lsm_db *db)
 {
+    uint64_t   begin = akvi_monotonic_ns();
     lsm_log   *log, *next;
     akv_status st = AKV_OK;
 
+    akvi_mutex_lock(&db->sync_mu);
     akvi_mutex_lock(&db->mu);
+    if (db->poisoned) /* while we waited: what failed may be ours, and is not tried again */
+        st = akvi_fail_again(&db->failure);
     if ((log = db->logs))
         log->users++;
     akvi_mutex_unlock(&db->mu);
@@ -91,6 +119,10 @@ akv_status akvi_lsm_logs_sync(lsm_db *db)
         log->users--;
         akvi_mutex_unlock(&db->mu);
     }
+    if (st == AKV_OK)
+        atomic_store_explicit(&db->synced_ns, begin, memory_order_relaxed);
+    akvi_mutex_unlock(&db->sync_mu);
+    akvi_lsm_logs_trim(db); /* those that were only kept for us */
     return st;
 }
 

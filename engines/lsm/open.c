@@ -4,6 +4,7 @@
  */
 #include "engines/lsm/output.h"
 
+#include "common/base/clock.h"
 #include "common/base/mem.h"
 #include "common/env/file.h"
 #include "common/run/epoch.h"
@@ -119,6 +120,7 @@ static void open_free(lsm_db *db)
     akvi_cond_destroy(&db->changed);
     akvi_mutex_destroy(&db->mu);
     akvi_mutex_destroy(&db->manifest_mu);
+    akvi_mutex_destroy(&db->sync_mu);
     akvi_mutex_destroy(&db->queue_mu);
     akvi_mutex_destroy(&db->maintain_mu);
     akvi_free(db->allocator, db, sizeof *db);
@@ -142,6 +144,7 @@ static akv_status open_new(const akv_open_args *args, lsm_db **db_out)
     akvi_mutex_init(&db->maintain_mu, AKVI_RANK_MAINTAIN);
     akvi_mutex_init(&db->queue_mu, AKVI_RANK_WRITE);
     akvi_mutex_init(&db->manifest_mu, AKVI_RANK_WRITE);
+    akvi_mutex_init(&db->sync_mu, AKVI_RANK_WRITE);
     akvi_mutex_init(&db->mu, AKVI_RANK_STORE);
     akvi_cond_init(&db->changed);
     db->folder = akvi_strdup(db->allocator, args->path);
@@ -205,7 +208,8 @@ static akv_status open_tables(lsm_db *db, const lsm_manifest_state *state, const
     }
     v->allocator = db->allocator;
     atomic_store_explicit(&v->refs, 1, memory_order_relaxed);
-    db->epoch      = state->epoch;
+    if (db->epoch != state->epoch) /* readers may be looking at it */
+        db->epoch = state->epoch;
     db->log_number = state->log_number;
     db->table_seq  = state->last_seq;
     *view_out      = v;
@@ -279,7 +283,9 @@ static akv_status open_read_only(lsm_db *db)
             return AKV_OK;
         }
         akvi_lsm_view_unref(v);
-        if (st != AKV_OK && (st != AKV_IO || akvi_pending_error()->os_errno != ENOENT))
+        /* A log may change under our eyes: seen in part, or used again. */
+        if (st != AKV_OK && st != AKV_CORRUPT &&
+            (st != AKV_IO || akvi_pending_error()->os_errno != ENOENT))
             return st;
         if (st != AKV_OK && akvi_lsm_detect(db->env, db->folder) != AKV_OK)
             return st;
@@ -346,10 +352,9 @@ static akv_status open_lock(lsm_db *db, uint32_t flags)
     return st;
 }
 
-/* The folder that the store's own is in, so that its name is durable. */
-static akv_status open_sync_parent(lsm_db *db)
+akv_status akvi_lsm_sync_parent(lsm_db *db, const char *folder)
 {
-    char      *parent = akvi_path_folder(db->allocator, db->folder);
+    char      *parent = akvi_path_folder(db->allocator, folder);
     akv_status st     = parent ? db->env->ops->sync_folder(db->env, parent) : AKV_NOMEM;
 
     akvi_strfree(db->allocator, parent);
@@ -379,7 +384,7 @@ static akv_status open_prepare(lsm_db *db, uint32_t flags)
                            "repair` makes a store of them");
     if (st == AKV_OK)
         st = akvi_lsm_manifest_create(db->allocator, db->env, db->folder, akvi_epoch(db->env));
-    return st == AKV_OK ? open_sync_parent(db) : st;
+    return st == AKV_OK ? akvi_lsm_sync_parent(db, db->folder) : st;
 }
 
 /* Replay the logs into tables, and begin the log and memtable that follow. */
@@ -465,6 +470,10 @@ static akv_status open_threads(lsm_db *db, const akv_open_args *args)
     int        threads = args->threads < 0 ? 2 : args->threads;
     akv_status st      = AKV_OK;
 
+    db->threads = (unsigned)threads;
+    if (threads == 0 && db->sync == AKV_SYNC_PERIODIC)
+        db->sync_period_ns = UINT64_C(1000000) * args->sync_period_ms;
+    atomic_store(&db->synced_ns, akvi_monotonic_ns());
     if (threads > 0)
         st = akvi_pool_new(db->allocator, (unsigned)threads, "akv-lsm", &db->pool);
     if (st == AKV_OK && db->sync == AKV_SYNC_PERIODIC && threads > 0)
@@ -570,7 +579,9 @@ akv_status akvi_lsm_open(const akv_open_args *args, void **impl_out, uint64_t *c
     if (st != AKV_OK)
         return st;
     if (db->read_only) {
-        *caps_out &= ~(AKV_CAP_WRITE | AKV_CAP_BATCH | AKV_CAP_CONDITION | AKV_CAP_DELETE_RANGE);
+        /* A checkpoint is made of tables alone, and a reader makes none of its logs. */
+        *caps_out &= ~(AKV_CAP_WRITE | AKV_CAP_BATCH | AKV_CAP_CONDITION | AKV_CAP_DELETE_RANGE |
+                       AKV_CAP_CHECKPOINT);
         st = open_read_only(db);
     } else {
         st = open_writer(db, args->flags);

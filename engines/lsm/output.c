@@ -33,18 +33,19 @@ static akv_status output_begin(lsm_output *o)
     lsm_db    *db = o->db;
     akv_status st;
 
-    o->number    = akvi_lsm_new_file_number(db);
-    o->counted   = 0;
-    o->has_first = false;
-    o->path      = akvi_lsm_path(db, LSM_FILE_TABLE, o->number);
+    o->options            = db->tables[o->level];
+    o->options.created_ms = lsm_unix_ms(db);
+    o->number             = akvi_lsm_new_file_number(db);
+    o->counted            = 0;
+    o->has_first          = false;
+    o->path               = akvi_lsm_path(db, LSM_FILE_TABLE, o->number);
     if (!o->path)
         return AKV_NOMEM;
     st = db->env->ops->open(db->env, o->path, AKV_FILE_WRITE | AKV_FILE_CREATE | AKV_FILE_EXCLUDE,
                             &o->file);
     if (st != AKV_OK)
         return st;
-    return akvi_lsm_builder_new(db->allocator, o->file, o->path, &db->tables[o->level],
-                                &o->builder);
+    return akvi_lsm_builder_new(db->allocator, o->file, o->path, &o->options, &o->builder);
 }
 
 /* Of a range what lies in the table; false when nothing does. `cut`: the table

@@ -18,15 +18,16 @@ typedef struct lsm_output {
     unsigned level;
     uint64_t limit; /* bytes a table; 0: all into one */
     /* the table in work */
-    akv_file    *file;
-    char        *path;
-    lsm_builder *builder;
-    uint64_t     number;
-    akv_buffer   first, last; /* its first and last key, when has_first */
-    bool         has_first;
-    akv_buffer   lower; /* ranges: where this table begins; the key behind the last one's */
-    bool         has_lower;
-    uint64_t     counted; /* of its bytes, told to the rate */
+    lsm_table_options options;
+    akv_file         *file;
+    char             *path;
+    lsm_builder      *builder;
+    uint64_t          number;
+    akv_buffer        first, last; /* its first and last key, when has_first */
+    bool              has_first;
+    akv_buffer        lower; /* ranges: where this table begins; the key behind the last one's */
+    bool              has_lower;
+    uint64_t          counted; /* of its bytes, told to the rate */
     /* ranges that all tables share, borrowed */
     akv_buffer ranges; /* of lsm_entry */
     /* finished */

@@ -292,11 +292,17 @@ akv_status akvi_lsm_pick_range(lsm_db *db, unsigned level, unsigned output, akv_
                           (!m->unbounded && akvi_compare(m->largest.data, m->largest.len,
                                                          lower.data, lower.len) < 0)))
             continue;
-        if (level == output && m->deletes + m->ranges == 0)
+        /* Within a level no file between two that are merged may be left out: the
+         * first and the last of them have tombstones, those between as they are. */
+        if (level == output && c->n[0] == 0 && m->deletes + m->ranges == 0)
             continue;
-        pick_widen(from->files[i], c, c->n[0] == 0);
         c->inputs[0][c->n[0]++] = from->files[i];
     }
+    while (level == output && c->n[0] > 0 &&
+           c->inputs[0][c->n[0] - 1]->meta.deletes + c->inputs[0][c->n[0] - 1]->meta.ranges == 0)
+        c->n[0]--;
+    for (size_t i = 0; i < c->n[0]; i++)
+        pick_widen(c->inputs[0][i], c, i == 0);
     if (st == AKV_OK && c->n[0] == 0)
         st = AKV_END;
     if (st == AKV_OK && level != output && !pick_below(&v->levels[output], c))

@@ -6,11 +6,13 @@
  * Sequence numbers go on from record to record and from log to log without a
  * gap. So when power took the end of a log but not the next one, that is seen,
  * and what follows the gap is left out: what comes back is always a prefix of
- * what was written.
+ * what was written. A log behind a gap of which some was synced says that the
+ * gap is damage instead.
  */
 #include "engines/lsm/output.h"
 
 #include "common/base/mem.h"
+#include "engines/lsm/format.h"
 
 #include <stdlib.h>
 
@@ -45,7 +47,7 @@ static akv_status recover_flush(recover_run *r)
 static akv_status recover_gap(recover_run *r, uint64_t seq, uint64_t offset)
 {
     char       *path = akvi_lsm_path(r->db, LSM_FILE_WAL, r->log);
-    akv_status  st   = AKV_END;
+    akv_status  st   = AKV_OK;
     const char *name = path ? path : "a log";
 
     if (r->db->options.recovery == AKV_LSM_RECOVER_STRICT)
@@ -74,6 +76,8 @@ static akv_status recover_record(void *user, akv_slice record, uint64_t offset)
 
     if (st != AKV_OK)
         return st;
+    if (r->gap)
+        return AKV_OK;                    /* only to see up to where the log was synced */
     if (head.seq + head.n <= r->next_seq) /* all of it is in tables */
         return AKV_OK;
     if (head.seq != r->next_seq && db->options.recovery != AKV_LSM_RECOVER_SALVAGE)
@@ -130,6 +134,12 @@ static akv_status recover_log(recover_run *r, uint64_t number)
     if (st == AKV_OK && report.dropped > 0)
         akv_engine_log(db->logger, AKV_LOG_WARN, "lsm", "%s: %llu bytes after %llu were cut off",
                        path, (unsigned long long)report.dropped, (unsigned long long)report.end);
+    /* Logs are synced in order: before this one all of those before it were. */
+    if (st == AKV_OK && r->gap && report.synced > LSM_LOG_HEAD)
+        st = AKV_FAIL_AT(AKV_CORRUPT, path, LSM_LOG_HEAD,
+                         "what follows on number %llu had been synced, and is missing before this "
+                         "log; `anykv lsm repair` keeps what is there",
+                         (unsigned long long)(r->next_seq - 1));
     akvi_strfree(db->allocator, path);
     return st;
 }
@@ -150,11 +160,8 @@ akv_status akvi_lsm_recover(lsm_db *db, lsm_output *o)
     n       = logs.numbers.len / sizeof *numbers;
     if (n > 1)
         qsort(numbers, n, sizeof *numbers, recover_compare);
-    for (size_t i = 0; i < n && st == AKV_OK && !r.gap; i++) {
+    for (size_t i = 0; i < n && st == AKV_OK; i++)
         st = recover_log(&r, numbers[i]);
-        if (st == AKV_END && r.gap)
-            st = AKV_OK;
-    }
     if (st == AKV_OK && o)
         st = recover_flush(&r);
     if (r.records > 0)

@@ -7,6 +7,9 @@
 
 #include "common/base/mem.h"
 #include "common/env/file.h"
+#include "common/env/probe.h"
+
+#include <assert.h>
 
 /* ------------------------------------------------------------------- files */
 
@@ -229,9 +232,10 @@ lsm_view *akvi_lsm_view_copy(lsm_db *db)
 
     if (!v)
         return NULL;
-    *v = *from;
+    /* Its count of references changes meanwhile. */
+    *v = (lsm_view){.allocator = from->allocator, .n = from->n, .version = from->version};
+    memcpy(v->mem, from->mem, sizeof v->mem);
     atomic_store_explicit(&v->refs, 1, memory_order_relaxed);
-    v->retired = NULL;
     for (unsigned i = 0; i < v->n; i++)
         akvi_lsm_memtable_ref(v->mem[i].memtable);
     atomic_fetch_add_explicit(&v->version->refs, 1, memory_order_relaxed);
@@ -354,6 +358,24 @@ uint64_t akvi_lsm_new_file_number(lsm_db *db)
     return number;
 }
 
+/* The manifest counts no more. */
+static void view_manifest_drop(lsm_db *db)
+{
+    char           *path;
+    akvi_call_state held;
+
+    if (!db->manifest)
+        return;
+    akvi_probe_begin(&held);
+    path = akvi_lsm_path(db, LSM_FILE_MANIFEST, akvi_lsm_manifest_number(db->manifest));
+    (void)akvi_lsm_manifest_close(db->manifest); /* all that counts was synced */
+    if (path)
+        (void)db->env->ops->remove(db->env, path); /* else the next opening does it */
+    akvi_strfree(db->allocator, path);
+    akvi_probe_end(&held, false);
+    db->manifest = NULL;
+}
+
 akv_status akvi_lsm_manifest_renew(lsm_db *db, const lsm_version *v)
 {
     lsm_manifest_state state = {.epoch = db->epoch};
@@ -368,8 +390,10 @@ akv_status akvi_lsm_manifest_renew(lsm_db *db, const lsm_version *v)
         return AKV_NOMEM;
     state.tables_cap = n;
     for (unsigned l = 0; l < LSM_LEVELS; l++)
-        for (size_t i = 0; i < v->levels[l].n; i++)
-            state.tables[state.tables_n++] = v->levels[l].files[i]->meta;
+        for (size_t i = 0; i < v->levels[l].n; i++) {
+            state.tables[state.tables_n]         = v->levels[l].files[i]->meta;
+            state.tables[state.tables_n++].level = (uint8_t)l;
+        }
     akvi_mutex_lock(&db->mu);
     state.log_number = db->log_number;
     state.next_file  = db->next_file++; /* the manifest's own */
@@ -377,10 +401,15 @@ akv_status akvi_lsm_manifest_renew(lsm_db *db, const lsm_version *v)
     akvi_mutex_unlock(&db->mu);
     st = akvi_lsm_manifest_begin(db->allocator, db->env, db->folder, &state, &fresh);
     akvi_free(db->allocator, state.tables, n * sizeof *state.tables);
+    akvi_mutex_lock(&db->mu);
+    if (db->next_file < state.next_file)
+        db->next_file = state.next_file;
+    akvi_mutex_unlock(&db->mu);
+    if (st == AKV_POISONED) /* either may be the one that counts */
+        akvi_lsm_poison(db);
     if (st != AKV_OK)
         return st;
-    if (akvi_lsm_manifest_close(db->manifest) != AKV_OK)
-        akv_engine_recovered(); /* it counts no more */
+    view_manifest_drop(db);
     db->manifest = fresh;
     return AKV_OK;
 }
@@ -389,7 +418,11 @@ static akv_status view_manifest_append(lsm_db *db, const lsm_version *before, ls
 {
     akv_status st = AKV_OK;
 
-    if (!db->manifest)
+    akvi_mutex_lock(&db->mu);
+    if (db->poisoned)
+        st = akvi_fail_again(&db->failure);
+    akvi_mutex_unlock(&db->mu);
+    if (st == AKV_OK && !db->manifest)
         st = akvi_lsm_manifest_renew(db, before);
     if (st != AKV_OK)
         return st;
@@ -464,6 +497,31 @@ static akv_status view_apply(lsm_db *db, lsm_edit *edit, lsm_file **opened, unsi
     return AKV_OK;
 }
 
+static bool view_is_moved(const lsm_edit *edit, const lsm_table_meta *meta)
+{
+    for (size_t i = 0; i < edit->removed_n; i++)
+        if (edit->removed[i].number == meta->number)
+            return true;
+    return false;
+}
+
+/* A table of the current version, referenced. One that only changes its level
+ * goes on as it is, so that its file stays as long as somebody holds it. */
+static lsm_file *view_known(lsm_db *db, uint64_t number)
+{
+    lsm_view *v     = akvi_lsm_view_ref(db);
+    lsm_file *found = NULL;
+
+    for (unsigned l = 0; l < LSM_LEVELS; l++)
+        for (size_t i = 0; i < v->version->levels[l].n && !found; i++)
+            if (v->version->levels[l].files[i]->meta.number == number)
+                found = v->version->levels[l].files[i];
+    assert(found); /* it was picked, and nobody else removes it */
+    atomic_fetch_add_explicit(&found->refs, 1, memory_order_relaxed);
+    akvi_lsm_view_unref(v);
+    return found;
+}
+
 akv_status akvi_lsm_apply(lsm_db *db, lsm_edit *edit, unsigned flushed)
 {
     lsm_file **opened = NULL;
@@ -473,9 +531,12 @@ akv_status akvi_lsm_apply(lsm_db *db, lsm_edit *edit, unsigned flushed)
     opened = akvi_alloc_n(db->allocator, edit->added_n, sizeof(lsm_file *));
     if (!opened)
         return AKV_NOMEM;
-    for (; n < edit->added_n && st == AKV_OK; n++)
-        if ((st = akvi_lsm_file_open(db, &edit->added[n], &opened[n])) != AKV_OK)
+    for (; n < edit->added_n && st == AKV_OK; n++) {
+        if (view_is_moved(edit, &edit->added[n]))
+            opened[n] = view_known(db, edit->added[n].number);
+        else if ((st = akvi_lsm_file_open(db, &edit->added[n], &opened[n])) != AKV_OK)
             break;
+    }
     if (st == AKV_OK) {
         akvi_mutex_lock(&db->manifest_mu);
         st = view_apply(db, edit, opened, flushed);

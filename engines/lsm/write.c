@@ -15,14 +15,16 @@
 #include "common/base/clock.h"
 #include "common/base/mem.h"
 
-#define WRITE_GROUP    (UINT64_C(1) << 20)  /* bytes that one record takes together */
-#define WRITE_BATCH    (UINT64_C(1) << 30)  /* that one batch may have */
-#define WRITE_ENTRY    32u                  /* of a record, beside key and value, at most */
-#define WRITE_ITEM     48u                  /* of a memtable, beside key and value, about */
-#define WRITE_RATE     (UINT64_C(64) << 20) /* bytes a second at which delays begin */
-#define WRITE_RATE_MIN (UINT64_C(1) << 20)
-#define WRITE_NAP_NS   UINT64_C(1000000)
-#define WRITE_DEBT     (UINT64_C(64) << 30) /* bytes to compact at which writes stop */
+#define WRITE_GROUP (UINT64_C(1) << 20) /* bytes that one record takes together */
+#define WRITE_ENTRY 32u                 /* of a record, beside key and value, at most */
+/* One batch's: 1 GiB of value with the longest key. */
+#define WRITE_BATCH_MOST ((UINT64_C(1) << 30) + LSM_MAX_KEY + WRITE_ENTRY)
+#define WRITE_ITEM       48u                  /* of a memtable, beside key and value, about */
+#define WRITE_RATE       (UINT64_C(64) << 20) /* bytes a second at which delays begin */
+#define WRITE_RATE_MIN   (UINT64_C(1) << 20)
+#define WRITE_IDLE       2u
+#define WRITE_NAP_NS     UINT64_C(1000000)
+#define WRITE_DEBT       (UINT64_C(64) << 30) /* bytes to compact at which writes stop */
 
 /* ---------------------------------------------------------------- the queue */
 
@@ -94,14 +96,12 @@ static lsm_write *write_group(lsm_db *db, lsm_write *leader)
 static akv_status write_poisoned(lsm_db *db)
 {
     akv_error cause;
-    bool      poisoned;
 
-    akvi_mutex_lock(&db->mu);
-    poisoned = db->poisoned;
-    cause    = db->failure;
-    akvi_mutex_unlock(&db->mu);
-    if (!poisoned)
+    if (!atomic_load_explicit(&db->poisoned, memory_order_acquire))
         return AKV_OK;
+    akvi_mutex_lock(&db->mu);
+    cause = db->failure;
+    akvi_mutex_unlock(&db->mu);
     return AKV_FAIL_AT(AKV_POISONED, cause.file, cause.offset,
                        "an earlier write could not be made durable (%s); close the store and open "
                        "it again to write",
@@ -129,16 +129,15 @@ static bool write_stopped(const lsm_db *db, bool full, akv_lsm_stall_cause *caus
     return true;
 }
 
-/* One round of waiting for background work. */
+/* One round of waiting for background work; AKV_END: there is none. */
 static akv_status write_wait(lsm_db *db, const akv_write_options *opt)
 {
     akv_status st = AKV_OK;
     uint64_t   until;
 
     if (!db->pool) {
-        st = akvi_lsm_work(db);
-        return st == AKV_END ? AKV_FAIL(AKV_BUSY, "writes are stopped, and there is no work to do")
-                             : st;
+        st = akvi_lsm_work_or_wait(db);
+        return st == AKV_OK ? akv_interrupted(opt->deadline_ns, opt->cancel) : st;
     }
     akvi_mutex_lock(&db->mu);
     db->failed = AKV_OK; /* try again what failed */
@@ -155,15 +154,24 @@ static akv_status write_stall(lsm_db *db, bool full, const akv_write_options *op
 {
     akv_lsm_stall_cause cause = AKV_LSM_STALL_MEMTABLES, now;
     uint64_t            begin;
-    akv_status          st = AKV_OK;
+    unsigned            idle = 0; /* another thread may just have done the work */
+    akv_status          st   = AKV_OK;
 
     if (!write_stopped(db, full, &cause))
         return AKV_OK;
     begin = akvi_monotonic_ns();
     atomic_fetch_add_explicit(&db->counters.stops, 1, memory_order_relaxed);
     write_tell(db, cause, true, true);
-    while (st == AKV_OK && write_stopped(db, full, &now))
-        st = write_wait(db, opt);
+    while (st == AKV_OK && write_stopped(db, full, &now)) {
+        st = write_poisoned(db);
+        if (st == AKV_OK)
+            st = write_wait(db, opt);
+        idle = st == AKV_END ? idle + 1 : 0;
+        if (st == AKV_END)
+            st = idle <= WRITE_IDLE
+                     ? AKV_OK
+                     : AKV_FAIL(AKV_BUSY, "writes are stopped, and there is no work to do");
+    }
     write_tell(db, cause, false, true);
     atomic_fetch_add_explicit(&db->counters.stall_ns, akvi_monotonic_ns() - begin,
                               memory_order_relaxed);
@@ -219,8 +227,13 @@ akv_status akvi_lsm_switch(lsm_db *db)
     uint64_t      number = akvi_lsm_new_file_number(db);
     lsm_memtable *m      = NULL;
     lsm_view     *v      = NULL;
-    akv_status    st     = akvi_lsm_memtable_new(db->allocator, &m);
+    akv_status    st     = AKV_OK;
 
+    /* A view has room for so many, also when flushes fail one after the other. */
+    if (atomic_load_explicit(&db->memtables, memory_order_relaxed) >= LSM_MEMTABLES)
+        st = akvi_lsm_flush_wait(db);
+    if (st == AKV_OK)
+        st = akvi_lsm_memtable_new(db->allocator, &m);
     if (st == AKV_OK)
         st = akvi_lsm_log_begin(db, number);
     if (st != AKV_OK) {
@@ -251,8 +264,9 @@ akv_status akvi_lsm_switch(lsm_db *db)
 
 static akv_status write_room(lsm_db *db, uint64_t bytes, const akv_write_options *opt)
 {
-    bool       full = db->memtable_used > 0 && db->memtable_used + bytes > db->options.write_buffer;
-    akv_status st   = write_stall(db, full, opt);
+    bool full = db->memtable_used > 0 && (db->memtable_used + bytes > db->options.write_buffer ||
+                                          akvi_lsm_wal_size(db->log->wal) + bytes > LSM_LOG_FULL);
+    akv_status st = write_stall(db, full, opt);
 
     if (st != AKV_OK)
         return st;
@@ -348,6 +362,12 @@ static akv_status write_expire(lsm_db *db, const lsm_write *w, size_t i)
 
 /* ------------------------------------------------------------- the record */
 
+static akv_status write_too_big(uint64_t bytes)
+{
+    return AKV_FAIL(AKV_TOO_BIG, "a batch of %llu bytes: 1 GiB is the most",
+                    (unsigned long long)bytes);
+}
+
 static akv_status write_record_op(lsm_db *db, lsm_write *w, size_t i)
 {
     const akv_op *op = &w->ops[i];
@@ -391,8 +411,11 @@ static akv_status write_record(lsm_db *db, lsm_write *w)
         if (st == AKV_CONFLICT)
             w->result->conflict_index = i;
     }
-    for (size_t i = 0; i < w->n && st == AKV_OK; i++)
+    for (size_t i = 0; i < w->n && st == AKV_OK; i++) {
         st = write_record_op(db, w, i);
+        if (st == AKV_OK && db->record.len > WRITE_BATCH_MOST) /* an EXPIRE brings its value */
+            st = write_too_big(db->record.len);
+    }
     return st;
 }
 
@@ -413,7 +436,7 @@ akv_status akvi_lsm_record_apply(akv_slice record, lsm_memtable *m, uint64_t *la
 
 static bool write_wants_sync(const lsm_db *db, const lsm_write *leader, const lsm_write *last)
 {
-    if (db->sync == AKV_SYNC_ALWAYS)
+    if (db->sync == AKV_SYNC_ALWAYS || akvi_lsm_sync_is_due(db))
         return true;
     for (const lsm_write *w = leader;; w = w->next) {
         if (w->opt->sync == AKV_SYNC_ALWAYS)
@@ -459,8 +482,10 @@ static akv_status write_commit(lsm_db *db, lsm_write *leader, lsm_write *last, u
     }
 }
 
-static akv_status write_lead(lsm_db *db, lsm_write *leader, lsm_write *last)
+/* *last: of those that share the answer. */
+static akv_status write_lead(lsm_db *db, lsm_write *leader, lsm_write **last_io)
 {
+    lsm_write *last  = *last_io;
     uint64_t   bytes = 0, entries = 0;
     akv_status st = write_poisoned(db);
 
@@ -471,6 +496,8 @@ static akv_status write_lead(lsm_db *db, lsm_write *leader, lsm_write *last)
     }
     if (st == AKV_OK)
         st = write_room(db, bytes, leader->opt);
+    if (st == AKV_TIMEOUT || st == AKV_CANCELLED)
+        *last_io = leader; /* its own deadline, not the others' */
     akvi_buffer_clear(&db->record);
     for (lsm_write *w = leader; st == AKV_OK; w = w->next) {
         st = write_record(db, w);
@@ -511,14 +538,13 @@ akv_status akvi_lsm_write(void *impl, const akv_op *ops, size_t n, const akv_wri
         w.bytes += WRITE_ENTRY + ops[i].key.len + ops[i].value.len;
         w.alone |= write_is_alone(&ops[i]);
     }
-    if (w.bytes > WRITE_BATCH + LSM_MAX_KEY + WRITE_ENTRY)
-        return AKV_FAIL(AKV_TOO_BIG, "a batch of %llu bytes: 1 GiB is the most",
-                        (unsigned long long)w.bytes);
+    if (w.bytes > WRITE_BATCH_MOST)
+        return write_too_big(w.bytes);
     akvi_lsm_write_begin(db, &w);
     if (w.done)
         return w.status < 0 ? akvi_fail_again(&error) : w.status;
     last     = write_group(db, &w);
-    w.status = write_lead(db, &w, last);
+    w.status = write_lead(db, &w, &last);
     write_share(&w, last, w.status);
     write_leave(db, &w, last);
     return w.status;

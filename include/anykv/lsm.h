@@ -18,7 +18,8 @@
  * Threads that it starts: `threads` of akv_open_options for flushes and
  * compactions ("akv-lsm"; by default 2), and with AKV_SYNC_PERIODIC a timer.
  * With none, writes do that work themselves when they must, and akv_work does
- * it before.
+ * it before; AKV_SYNC_PERIODIC is then kept by the first write or akv_work after
+ * the period, so call akv_work when there is nothing to write.
  *
  * Durability: as anykv.h says. The log is written before akv_put returns, and
  * synced as the store's or the write's word asks. A failed sync poisons the
@@ -71,7 +72,7 @@ typedef struct akv_lsm_options {
     uint32_t level0_compact;   /* files on level 0 that start a compaction; default 4 */
     uint32_t level0_slowdown;  /* that slow writes down; default 20 */
     uint32_t level0_stop;      /* that stop them; default 36 */
-    uint32_t restart_interval; /* keys between two that are stored whole; default 16 */
+    uint32_t restart_interval; /* keys between two stored whole, to 255; default 16 */
     uint32_t filter_bits;      /* a key; 0: no filters; default 10 (1 % false positives) */
     uint32_t prefix_filter;    /* bytes of keys whose scans by prefix filters serve; default 0 */
     uint32_t recovery;         /* akv_lsm_recovery; default TAIL */

@@ -359,6 +359,33 @@ static void test_lsm_scans_agree_with_a_table(void **state)
     assert_ok(akv_close(db));
 }
 
+/* Merging the last level with itself drops tombstones: tables between those that
+ * have some must stay apart from what comes out. */
+static void test_lsm_tables_without_tombstones_are_read_after_their_level_is_merged(void **state)
+{
+    akv          *db = store_open(store_path(), AKV_OPEN_CREATE, SMALL ",compression=none");
+    akv_snapshot *snapshot;
+    char          key[24];
+
+    (void)state;
+    for (uint64_t i = 0; i < 6000; i++)
+        store_put(db, i, 0);
+    assert_ok(akv_compact(db, NULL));
+    assert_ok(akv_snapshot_new(db, &snapshot));
+    for (uint64_t i = 0; i < 20; i++) {
+        assert_ok(akv_delete(db, store_key(i, key), NULL));
+        assert_ok(akv_delete(db, store_key(5990 - i, key), NULL));
+    }
+    assert_ok(akv_compact(db, NULL));
+    assert_true(store_stat(db, "table_tombstones") > 0);
+    akv_snapshot_free(snapshot);
+    assert_ok(akv_compact(db, NULL));
+    assert_int_equal(store_stat(db, "table_tombstones"), 0);
+    for (uint64_t i = 0; i < 6000; i++)
+        store_expect(db, i, i < 20 || (i > 5970 && i <= 5990) ? -1 : 0, NULL);
+    assert_ok(akv_close(db));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -373,6 +400,7 @@ int main(void)
         cmocka_unit_test(test_lsm_a_reader_sees_what_was_written_before_it_opened),
         cmocka_unit_test(test_lsm_a_checkpoint_is_a_store_of_its_own),
         cmocka_unit_test(test_lsm_scans_agree_with_a_table),
+        cmocka_unit_test(test_lsm_tables_without_tombstones_are_read_after_their_level_is_merged),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
