@@ -99,7 +99,7 @@ void akvi_lsm_version_unref(lsm_version *v)
 
         for (size_t i = 0; i < level->n; i++)
             akvi_lsm_file_unref(level->files[i]);
-        akvi_free(v->allocator, level->files, level->cap * sizeof *level->files);
+        akvi_free(v->allocator, level->files, level->cap * sizeof(lsm_file *));
     }
     akvi_free(v->allocator, v, sizeof *v);
 }
