@@ -256,15 +256,27 @@ AKVI_MUST_USE akv_status akvi_lsm_catch_up(lsm_db *db);
 AKVI_MUST_USE akv_status akvi_lsm_destroy(akv_env *env, const char *path);
 /* Sync the folder that `folder` is in, so that its name is durable. */
 AKVI_MUST_USE akv_status akvi_lsm_sync_parent(lsm_db *db, const char *folder);
+/* A store's struct for repair: nothing is read or made. akvi_lsm_lock may follow. */
+AKVI_MUST_USE akv_status akvi_lsm_open_bare(akv_env *env, const char *path, lsm_db **db_out);
+void                     akvi_lsm_close_bare(lsm_db *db);
+AKVI_MUST_USE akv_status akvi_lsm_lock(lsm_db *db);
 /* Remove files of the folder that the store does not need. */
 void akvi_lsm_clean(lsm_db *db);
 
 /* --------------------------------------------------------------- recover.c */
 
 /* Replay the logs from db->log_number on: into new tables of level 0, or in a
- * reader into db->memtable. Raises last_seq. */
+ * reader into db->memtable. Raises last_seq. In repair `job` is told what was left
+ * out, and logs where that is so are set aside; else it is NULL. */
 struct lsm_output;
-AKVI_MUST_USE akv_status akvi_lsm_recover(lsm_db *db, struct lsm_output *o);
+AKVI_MUST_USE akv_status akvi_lsm_recover(lsm_db *db, struct lsm_output *o, akv_job *job);
+
+/* ---------------------------------------------------------------- repair.c */
+
+AKVI_MUST_USE akv_status akvi_lsm_repair(akv_env *env, const char *path,
+                                         const akv_job_options *opt);
+/* Give a damaged file a name that the store takes no notice of. */
+AKVI_MUST_USE akv_status akvi_lsm_set_aside(lsm_db *db, lsm_file_type type, uint64_t number);
 
 /* ----------------------------------------------------------------- write.c */
 

@@ -472,6 +472,7 @@ const akv_engine akvi_lsm = {
     .work             = akvi_lsm_work,
     .stats            = engine_stats,
     .destroy          = akvi_lsm_destroy,
+    .repair           = akvi_lsm_repair,
 };
 
 /* ------------------------------------------------------------ native calls */

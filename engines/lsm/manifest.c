@@ -274,24 +274,24 @@ static akv_status manifest_read_log(manifest_reader *r, akv_env *env, uint64_t n
     return rc;
 }
 
-static akv_status manifest_load(const akv_allocator *allocator, akv_env *env, const char *folder,
-                                uint64_t number, lsm_manifest_state *state)
+akv_status akvi_lsm_manifest_load(const akv_allocator *allocator, akv_env *env, const char *folder,
+                                  uint64_t number, lsm_manifest_state *state_out)
 {
     char           *path = manifest_path(allocator, folder, LSM_FILE_MANIFEST, number);
-    manifest_reader r    = {.allocator = allocator, .path = path, .state = state};
+    manifest_reader r    = {.allocator = allocator, .path = path, .state = state_out};
     akv_status      rc   = path ? AKV_OK : AKV_NOMEM;
 
-    *state       = (lsm_manifest_state){.manifest = number, .next_file = number + 1};
-    state->arena = akvi_alloc(allocator, sizeof *state->arena);
-    if (state->arena)
-        akvi_arena_init(state->arena, allocator);
+    *state_out       = (lsm_manifest_state){.manifest = number, .next_file = number + 1};
+    state_out->arena = akvi_alloc(allocator, sizeof *state_out->arena);
+    if (state_out->arena)
+        akvi_arena_init(state_out->arena, allocator);
     else
         rc = AKV_NOMEM;
     if (rc == AKV_OK)
         rc = manifest_read_log(&r, env, number);
     akvi_strfree(allocator, path);
     if (rc != AKV_OK)
-        akvi_lsm_manifest_state_free(allocator, state);
+        akvi_lsm_manifest_state_free(allocator, state_out);
     return rc;
 }
 
@@ -312,7 +312,7 @@ akv_status akvi_lsm_manifest_read(const akv_allocator *allocator, akv_env *env, 
         if (rc != AKV_OK)
             return rc;
         akvi_probe_begin(&held);
-        rc      = manifest_load(allocator, env, folder, number, state_out);
+        rc      = akvi_lsm_manifest_load(allocator, env, folder, number, state_out);
         is_gone = rc == AKV_IO && akvi_pending_error()->os_errno == ENOENT;
         akvi_probe_end(&held, rc != AKV_OK && !is_gone);
         if (is_gone && number == before)

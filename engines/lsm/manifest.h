@@ -57,6 +57,10 @@ AKVI_MUST_USE akv_status akvi_lsm_manifest_create(const akv_allocator *allocator
  * acknowledged. */
 AKVI_MUST_USE akv_status akvi_lsm_manifest_read(const akv_allocator *allocator, akv_env *env,
                                                 const char *folder, lsm_manifest_state *state_out);
+/* The same of the manifest with a number, whatever CURRENT names. */
+AKVI_MUST_USE akv_status akvi_lsm_manifest_load(const akv_allocator *allocator, akv_env *env,
+                                                const char *folder, uint64_t number,
+                                                lsm_manifest_state *state_out);
 void akvi_lsm_manifest_state_free(const akv_allocator *allocator, lsm_manifest_state *state);
 /* Begin a new manifest that holds `state` whole, and make it the current one,
  * durably: at every open for writing, and when the old one has grown. Its

@@ -162,6 +162,24 @@ static akv_status open_new(const akv_open_args *args, lsm_db **db_out)
     return st;
 }
 
+akv_status akvi_lsm_open_bare(akv_env *env, const char *path, lsm_db **db_out)
+{
+    static const akv_lsm_options options = AKV_LSM_OPTIONS_INIT;
+    const akv_open_args          args    = {.size           = sizeof args,
+                                            .path           = path,
+                                            .flags          = AKV_OPEN_SALVAGE,
+                                            .sync           = AKV_SYNC_ALWAYS,
+                                            .env            = env,
+                                            .engine_options = &options};
+
+    return open_new(&args, db_out);
+}
+
+void akvi_lsm_close_bare(lsm_db *db)
+{
+    open_free(db);
+}
+
 /* ----------------------------------------------------------------- the state */
 
 /* The table of a version, referenced, if it is there as the manifest has it. */
@@ -244,7 +262,7 @@ static akv_status open_look(lsm_db *db, lsm_view **view_out)
     /* The number is raised before the view is shown: who reads an old view by a
      * new number sees all of it, the other way round could miss something. */
     if (st == AKV_OK)
-        st = akvi_lsm_recover(db, NULL);
+        st = akvi_lsm_recover(db, NULL, NULL);
     if (st != AKV_OK) {
         akvi_lsm_view_unref(v);
         return st;
@@ -352,6 +370,11 @@ static akv_status open_lock(lsm_db *db, uint32_t flags)
     return st;
 }
 
+akv_status akvi_lsm_lock(lsm_db *db)
+{
+    return open_lock(db, 0);
+}
+
 akv_status akvi_lsm_sync_parent(lsm_db *db, const char *folder)
 {
     char      *parent = akvi_path_folder(db->allocator, folder);
@@ -396,7 +419,7 @@ static akv_status open_replay(lsm_db *db)
     akv_status st;
 
     akvi_lsm_output_init(&o, db, 0, 0);
-    st = akvi_lsm_recover(db, &o);
+    st = akvi_lsm_recover(db, &o, NULL);
     if (st == AKV_OK)
         st = akvi_lsm_memtable_new(db->allocator, &db->memtable);
     if (st == AKV_OK) {

@@ -20,6 +20,7 @@ typedef struct recover_run {
     lsm_db       *db;
     lsm_output   *o; /* NULL: a reader keeps all in the memtable */
     lsm_memtable *memtable;
+    akv_job      *job; /* repair's, or NULL */
     uint64_t      log; /* being read */
     uint64_t      next_seq;
     uint64_t      records, bytes;
@@ -119,6 +120,21 @@ static int recover_compare(const void *a, const void *b)
     return *x < *y ? -1 : *x > *y;
 }
 
+/* A log that is not whole: what was left out is told, the rest counts. */
+static akv_status recover_repair(recover_run *r, const char *path, akv_status st,
+                                 const lsm_wal_report *report)
+{
+    if (st == AKV_OK && report->dropped > 0)
+        st = AKV_FAIL_AT(AKV_CORRUPT, path, report->end,
+                         "%llu bytes of the log can't be read and are left out",
+                         (unsigned long long)report->dropped);
+    if (st != AKV_CORRUPT)
+        return st;
+    (void)akv_job_fault(r->job);
+    akv_engine_recovered();
+    return akvi_lsm_set_aside(r->db, LSM_FILE_WAL, r->log);
+}
+
 static akv_status recover_log(recover_run *r, uint64_t number)
 {
     lsm_db        *db   = r->db;
@@ -131,7 +147,9 @@ static akv_status recover_log(recover_run *r, uint64_t number)
     r->log = number;
     st = akvi_lsm_wal_read(db->allocator, db->env, path, number, (lsm_recovery)db->options.recovery,
                            recover_record, r, &report);
-    if (st == AKV_OK && report.dropped > 0)
+    if (r->job)
+        st = recover_repair(r, path, st, &report);
+    else if (st == AKV_OK && report.dropped > 0)
         akv_engine_log(db->logger, AKV_LOG_WARN, "lsm", "%s: %llu bytes after %llu were cut off",
                        path, (unsigned long long)report.dropped, (unsigned long long)report.end);
     /* Logs are synced in order: before this one all of those before it were. */
@@ -144,10 +162,10 @@ static akv_status recover_log(recover_run *r, uint64_t number)
     return st;
 }
 
-akv_status akvi_lsm_recover(lsm_db *db, lsm_output *o)
+akv_status akvi_lsm_recover(lsm_db *db, lsm_output *o, akv_job *job)
 {
     recover_logs logs = {.db = db, .numbers = {NULL, 0, 0, db->allocator}};
-    recover_run  r    = {.db = db, .o = o, .next_seq = db->table_seq + 1};
+    recover_run  r    = {.db = db, .o = o, .job = job, .next_seq = db->table_seq + 1};
     uint64_t    *numbers;
     size_t       n;
     akv_status   st = db->env->ops->list(db->env, db->folder, recover_each, &logs);

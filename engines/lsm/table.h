@@ -87,6 +87,10 @@ AKVI_MUST_USE akv_status akvi_lsm_table_cursor(lsm_table *t, const lsm_read *rea
 uint64_t akvi_lsm_table_offset_of(lsm_table *t, akv_slice key);
 /* Every block's checksum, order, counts; faults go to the job (akv_job_fault). */
 AKVI_MUST_USE akv_status akvi_lsm_table_verify(lsm_table *t, akv_job *job);
+/* Every entry of the blocks that can be read, in order, ranges apart; damage is
+ * passed over. */
+AKVI_MUST_USE akv_status akvi_lsm_table_salvage(
+    lsm_table *t, akv_status (*each)(void *user, const lsm_entry *entry), void *user);
 /* As the properties say; for repair and dump. Slices last as the table does. */
 void akvi_lsm_table_info(const lsm_table *t, lsm_table_info *info_out);
 

@@ -151,6 +151,22 @@ AKV_API akv_status akv_lsm_bulk_delete(akv_lsm_bulk *bulk, akv_slice key);
 AKV_API akv_status akv_lsm_bulk_finish(akv_lsm_bulk *bulk, const akv_job_options *opt);
 AKV_API void       akv_lsm_bulk_abort(akv_lsm_bulk *bulk); /* takes NULL */
 
+/* What an import found; entries and records count deletes too. */
+typedef struct akv_lsm_imported {
+    uint64_t tables, table_entries;
+    uint64_t logs, log_records;
+    uint64_t faults;
+} akv_lsm_imported;
+
+/* Load a folder of FastKV's: its version-1 tables and its log, in one step, as a
+ * load of the calls above. Nothing there is changed. Values that are JSON get
+ * the encoding JSON, others stay raw. What is damaged is told to opt->fault with
+ * file and offset, and the rest is imported. AKV_UNSUPPORTED: the folder is none
+ * of FastKV's. `imported_out` may be NULL. */
+AKV_API akv_status akv_lsm_import_fastkv(akv_lsm *lsm, const char *folder,
+                                         const akv_job_options *opt,
+                                         akv_lsm_imported      *imported_out);
+
 #ifdef __cplusplus
 }
 #endif
