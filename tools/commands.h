@@ -24,6 +24,7 @@ extern const cli_command cli_fused_objects_command;                         /* f
 extern const cli_command cli_fused_watch_command; /* fused_watch.c */
 extern const cli_command cli_fused_merge_command; /* fused_merge.c */
 #endif
+extern const cli_command cli_lsm_repair_command;                /* lsm.c */
 extern const cli_command cli_version_command, cli_help_command; /* help.c */
 
 /* In order; NULL just past the last. */

@@ -13,4 +13,9 @@
 int transfer_import(cli *c, const cli_source_args *source, cli_store *store, const char *path,
                     uint32_t flags, cli_sink *sink);
 
+/* A folder of FastKV's into an lsm store (lsm.c). Faults are told, and CLI_FAILED
+ * though the rest is imported. */
+int lsm_import_fastkv(cli *c, cli_store *store, const char *folder, const char *path,
+                      uint32_t flags);
+
 #endif

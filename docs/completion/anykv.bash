@@ -24,8 +24,8 @@ _anykv()
         esac
     done
     [[ $COMP_CWORD -gt 1 ]] && path+=("${COMP_WORDS[1]}")
-    [[ $COMP_CWORD -gt 2 && ${path[0]} == fused ]] && path+=("${COMP_WORDS[2]}")
-    [[ ${path[0]-} == fused && -z $engine ]] && engine=fused
+    [[ $COMP_CWORD -gt 2 && ${path[0]} =~ ^(fused|lsm)$ ]] && path+=("${COMP_WORDS[2]}")
+    [[ ${path[0]-} =~ ^(fused|lsm)$ && -z $engine ]] && engine=${path[0]}
 
     case $previous in
     -e | --engine | --from-engine)
@@ -48,8 +48,8 @@ _anykv()
     esac
     if [[ -z $words && ${#path[@]} -eq 0 ]]; then
         words=$("$command" help --words 2>/dev/null)
-    elif [[ -z $words && ${path[*]} == fused ]]; then
-        words=$("$command" help --words fused 2>/dev/null)
+    elif [[ -z $words && ${path[*]} =~ ^(fused|lsm)$ ]]; then
+        words=$("$command" help --words "${path[0]}" 2>/dev/null)
     elif [[ -z $words && $current == -* ]]; then
         words=$("$command" help --words "${path[@]}" 2>/dev/null | sed 's/=.*//')
     elif [[ -z $words && (${path[0]} == options || ${path[0]} == help) ]]; then

@@ -37,6 +37,9 @@ under=("fused build" "fused info" "fused lookup")
 case " $ANYKV_ENGINES " in
 *" fused "*) under+=("fused objects" "fused watch" "fused merge") ;;
 esac
+case " $ANYKV_ENGINES " in
+*" lsm "*) under+=("lsm repair") ;;
+esac
 
 run help
 list=$out
