@@ -24,7 +24,10 @@ extern const cli_command cli_fused_objects_command;                         /* f
 extern const cli_command cli_fused_watch_command; /* fused_watch.c */
 extern const cli_command cli_fused_merge_command; /* fused_merge.c */
 #endif
-extern const cli_command cli_lsm_repair_command;                /* lsm.c */
+#ifdef AKVI_ENGINE_LSM
+extern const cli_command cli_lsm_dump_command;   /* lsm_dump.c */
+extern const cli_command cli_lsm_repair_command; /* lsm.c */
+#endif
 extern const cli_command cli_version_command, cli_help_command; /* help.c */
 
 /* In order; NULL just past the last. */

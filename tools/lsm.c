@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: MIT
  *
- * lsm.c: `anykv lsm repair`, and `anykv import --from fastkv`.
+ * lsm.c: `anykv lsm repair`, and `anykv import --from fastkv`, which is refused in a
+ * build without the engine.
  */
 #include "tools/transfer.h"
 
 #include <anykv/lsm.h>
+
+#ifdef AKVI_ENGINE_LSM
 
 /* A job's bar, and the faults that it found. */
 typedef struct lsm_job {
@@ -39,8 +42,6 @@ static akv_job_options lsm_job_begin(lsm_job *job, cli *c)
 }
 
 /* ------------------------------------------------------------------- import */
-
-#ifdef AKVI_ENGINE_LSM
 
 static int lsm_import_tell(cli *c, const akv_lsm_imported *in)
 {
@@ -82,20 +83,6 @@ int lsm_import_fastkv(cli *c, cli_store *store, const char *folder, const char *
     return cli_close(c, store, db, cli_flush(c, code));
 }
 
-#else
-
-int lsm_import_fastkv(cli *c, cli_store *store, const char *folder, const char *path,
-                      uint32_t flags)
-{
-    (void)store;
-    (void)folder;
-    (void)path;
-    (void)flags;
-    return cli_usage(c, "--from fastkv needs the lsm engine, which this build lacks");
-}
-
-#endif
-
 /* ------------------------------------------------------------------- repair */
 
 static int lsm_repair_run(cli *c)
@@ -132,3 +119,17 @@ const cli_command cli_lsm_repair_command = {
     "  anykv lsm repair store\n"
     "  anykv lsm repair store --json",
     lsm_repair_run};
+
+#else
+
+int lsm_import_fastkv(cli *c, cli_store *store, const char *folder, const char *path,
+                      uint32_t flags)
+{
+    (void)store;
+    (void)folder;
+    (void)path;
+    (void)flags;
+    return cli_usage(c, "--from fastkv needs the lsm engine, which this build lacks");
+}
+
+#endif

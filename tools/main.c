@@ -17,7 +17,7 @@ static const cli_command *const main_commands[] = {
     &cli_fused_watch_command, &cli_fused_objects_command, &cli_fused_merge_command,
 #endif
 #ifdef AKVI_ENGINE_LSM
-    &cli_lsm_repair_command,
+    &cli_lsm_dump_command,    &cli_lsm_repair_command,
 #endif
     &cli_version_command,     &cli_help_command,          NULL,
 };

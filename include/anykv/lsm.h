@@ -167,6 +167,44 @@ AKV_API akv_status akv_lsm_import_fastkv(akv_lsm *lsm, const char *folder,
                                          const akv_job_options *opt,
                                          akv_lsm_imported      *imported_out);
 
+/* --------------------------------------------------------------- looking in */
+
+typedef enum akv_lsm_dump_kind {
+    AKV_LSM_DUMP_FILE       = 0, /* a file begins: number, bytes */
+    AKV_LSM_DUMP_RECORD     = 1, /* of a log: sequence (the first entry's), entries, bytes */
+    AKV_LSM_DUMP_ENTRY      = 2, /* of a record or a table: op, sequence, expiry_ms, encoding,
+                                    key, value; of a range value is its end, empty for none */
+    AKV_LSM_DUMP_EDIT       = 3, /* of a manifest: number (logs below it are in tables),
+                                    next_file, sequence (the last in tables); 0: unchanged */
+    AKV_LSM_DUMP_ADDED      = 4, /* a table in an edit: level, and as PROPERTIES */
+    AKV_LSM_DUMP_REMOVED    = 5, /* number, level */
+    AKV_LSM_DUMP_PROPERTIES = 6  /* of a table: number, bytes, entries, deletes, ranges,
+                                    smallest_sequence, sequence (the largest), key and value
+                                    (the smallest and the largest key), unbounded */
+} akv_lsm_dump_kind;
+
+/* What one kind does not tell is 0. All of it is borrowed for the call. */
+typedef struct akv_lsm_dump_item {
+    size_t      size; /* sizeof(akv_lsm_dump_item) */
+    uint32_t    kind; /* akv_lsm_dump_kind */
+    uint32_t    op;   /* 1 put, 2 delete, 3 delete of a range */
+    const char *file;
+    uint64_t    offset; /* of record or edit; AKV_NO_OFFSET: not told */
+    uint64_t    number, bytes, entries, deletes, ranges;
+    uint64_t    sequence, smallest_sequence, next_file, expiry_ms;
+    uint32_t    level, encoding;
+    akv_slice   key, value;
+    bool        unbounded; /* a range in the table has no end */
+} akv_lsm_dump_item;
+
+/* Tell all that a store's files hold, or one file: logs, tables, manifests, found
+ * by their names. Nothing is locked or changed; beside a writer, files may go
+ * meanwhile. Damage goes to opt->fault, what can be read goes on, and the answer
+ * is AKV_CORRUPT. A callback that answers other than 0 ends it (AKV_CANCELLED);
+ * it must not use the library. `env` and `opt` may be NULL. */
+AKV_API akv_status akv_lsm_dump(const char *path, akv_env *env, const akv_job_options *opt,
+                                int (*each)(void *user, const akv_lsm_dump_item *item), void *user);
+
 #ifdef __cplusplus
 }
 #endif

@@ -38,7 +38,7 @@ case " $ANYKV_ENGINES " in
 *" fused "*) under+=("fused objects" "fused watch" "fused merge") ;;
 esac
 case " $ANYKV_ENGINES " in
-*" lsm "*) under+=("lsm repair") ;;
+*" lsm "*) under+=("lsm dump" "lsm repair") ;;
 esac
 
 run help

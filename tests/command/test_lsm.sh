@@ -53,4 +53,28 @@ is "with all there is" 500 "$out"
 run lsm repair none.at.all
 exits "what is not there can't be" 3
 
+# What the files hold.
+echo '{"key":"k","value":"hi"}' | "$ANYKV" import -q -e lsm d --format ndjson
+run del d k
+run lsm dump d
+exits "a store is dumped" 0
+has "with its manifest" "MANIFEST-" "$out"
+has "the tables that edits add" "  added at=" "$out"
+has "old versions of entries" $'put sequence=1\tk\thi' "$out"
+has "and tombstones" $'delete sequence=2\tk' "$out"
+run lsm dump d --json
+json "as JSON too" "$out"
+has "with keys and values" '"sequence":1,"key":"k","value":"hi"' "$out"
+table=$(echo d/*.sst)
+run lsm dump "${table%% *}" --no-values
+exits "so is a file" 0
+has "with its properties" "  properties number=" "$out"
+printf 'x' | dd of="${table%% *}" bs=1 seek=3 conv=notrunc 2>/dev/null
+run lsm dump "${table%% *}" --json
+exits "a damaged one fails" 3
+json "which is told as JSON" "$err"
+has "but its properties are printed" '"kind":"properties"' "$out"
+run lsm dump d/CURRENT
+exits "what is none of them is refused" 3
+
 done_testing
