@@ -25,6 +25,29 @@
  * synced as the store's or the write's word asks. A failed sync poisons the
  * store for writing; a full disk does not.
  *
+ * FROM FASTKV. Its stores are read by akv_lsm_import_fastkv. What its calls are here:
+ *
+ *   durability NONE        sync=never       AKV_SYNC_NEVER
+ *   durability BACKGROUND  sync=periodic    AKV_SYNC_PERIODIC, with a bound: sync_period
+ *   durability SYNC        sync=always      AKV_SYNC_ALWAYS
+ *   put, get, delete       akv_put, akv_get_copy, akv_delete
+ *   batch_put              akv_batch_put and akv_write: atomic here
+ *   scan(prefix, limit)    akv_scan with prefix and limit of akv_scan_options
+ *   bulk_load              akv_lsm_bulk_begin, akv_lsm_bulk_put, akv_lsm_bulk_finish
+ *   flush, compact         akv_lsm_flush, akv_compact
+ *   values                 the encoding with each: raw, JSON, MessagePack, opaque
+ *
+ * and the fields of its stats, among those of akv_stats_get:
+ *
+ *   memtable_size          memtable_bytes, of all memtables
+ *   memtable_keys          memtable_entries, likewise
+ *   immutable_memtables    memtables less 1
+ *   total_sstables         the sum of level0_tables to level6_tables
+ *   L0_files, L1_files...  level0_tables, level1_tables...; left out where there are none
+ *   total_keys             table_entries and memtable_entries, with old versions and
+ *                          tombstones; akv_count counts exactly
+ *   seq_num                sequence
+ *
  * Limits: keys of 0 to 65,535 bytes, values of 0 to 1 GiB, a batch of 1 GiB.
  */
 #ifndef ANYKV_LSM_H
