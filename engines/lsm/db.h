@@ -275,7 +275,7 @@ AKVI_MUST_USE akv_status akvi_lsm_recover(lsm_db *db, struct lsm_output *o, akv_
 
 AKVI_MUST_USE akv_status akvi_lsm_repair(akv_env *env, const char *path,
                                          const akv_job_options *opt);
-/* Give a damaged file a name that the store takes no notice of. */
+/* Give a damaged file a second name, that the store takes no notice of. */
 AKVI_MUST_USE akv_status akvi_lsm_set_aside(lsm_db *db, lsm_file_type type, uint64_t number);
 
 /* ----------------------------------------------------------------- write.c */

@@ -10,9 +10,11 @@
  * order, and all go to the last level. Tables that a compaction had replaced may
  * then bring back what was deleted.
  *
- * WHAT IS DAMAGED is set aside under its name with REPAIR_SUFFIX; of a table the
- * blocks that can be read go into a new one on its level. Whatever is left out
- * is told as a fault. Logs are salvaged last, into tables of level 0.
+ * WHAT IS DAMAGED is set aside: it gets a second name, with REPAIR_SUFFIX, which
+ * stays when the next opening removes what the store does not need. So a repair
+ * that is killed can be run again. Of a damaged table the blocks that can be read
+ * go into a new one on its level. Whatever is left out is told as a fault. Logs
+ * are salvaged last, into tables of level 0.
  *
  * Nothing is the store's until the new manifest is written at the end, and no
  * number of a file is used again, those that were set aside included.
@@ -111,7 +113,9 @@ akv_status akvi_lsm_set_aside(lsm_db *db, lsm_file_type type, uint64_t number)
     akvi_lsm_file_name(type, number, name);
     memcpy(name + strlen(name), REPAIR_SUFFIX, sizeof REPAIR_SUFFIX);
     to = akvi_path_join(db->allocator, db->folder, name);
-    st = from && to ? db->env->ops->rename(db->env, from, to) : AKV_NOMEM;
+    st = from && to ? akvi_path_exists(db->env, to) : AKV_NOMEM;
+    if (st == AKV_ABSENT)
+        st = db->env->ops->link(db->env, from, to);
     akvi_strfree(db->allocator, from);
     akvi_strfree(db->allocator, to);
     return st;
@@ -275,7 +279,7 @@ static akv_status repair_table(repair_run *r, const lsm_table_meta *meta)
         st = repair_salvage(r, &f);
     }
     if (st == AKV_OK && f)
-        st = akv_buffer_append(&r->files, &f, sizeof f);
+        st = akv_buffer_append(&r->files, &f, sizeof(lsm_file *));
     if (st != AKV_OK && f)
         akvi_lsm_file_unref(f);
     return st;
@@ -406,7 +410,7 @@ static akv_status repair_arrange(repair_run *r)
     akv_status st    = AKV_OK;
 
     if (!r->is_known && n > 1)
-        qsort(files, n, sizeof *files, repair_by_key);
+        qsort(files, n, sizeof(lsm_file *), repair_by_key);
     for (size_t i = 0, k; i < n && st == AKV_OK; i += k) {
         k  = r->is_known ? 1 : repair_cluster(files + i, n - i);
         st = k == 1 ? repair_add(r, &files[i]->meta) : repair_merge(r, files + i, k);
@@ -464,7 +468,7 @@ static void repair_free(repair_run *r)
 {
     lsm_file **files = r->files.data;
 
-    for (size_t i = 0; i < r->files.len / sizeof *files; i++)
+    for (size_t i = 0; i < r->files.len / sizeof(lsm_file *); i++)
         akvi_lsm_file_unref(files[i]);
     akvi_lsm_manifest_state_free(r->db->allocator, &r->known);
     akv_buffer_free(&r->tables);

@@ -5,8 +5,11 @@
  */
 #include "tests/testing.h"
 
+#include "common/env/fault.h"
+
 #include <anykv/env.h>
 #include <anykv/lsm.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -347,6 +350,37 @@ static void test_lsm_repair_uses_no_number_again(void **state)
     assert_int_equal(repair_check(path), 0);
 }
 
+static void test_lsm_repair_that_failed_can_be_run_again(void **state)
+{
+    akv_env    *fault = NULL;
+    uint64_t    calls = 1;
+    akvt_random r     = akvt_random_new(1);
+
+    (void)state;
+    assert_ok(akvi_fault_new(akv_env_posix(), NULL, &fault));
+    for (uint64_t nth = 0; nth <= calls; nth += 1 + akvt_next(&r) % (calls / 8)) {
+        akvi_fault_plan plan = {.kinds = AKVI_FAULT_WRITE | AKVI_FAULT_SYNC | AKVI_FAULT_RENAME,
+                                .nth   = nth,
+                                .err   = EIO};
+        const char     *path = repair_copy_of(repair_image);
+
+        repair_damage(path, repair_look(path, ".sst").name, 1500, false);
+        if (akvt_next(&r) % 2)
+            repair_damage(path, repair_look(path, "MANIFEST-").name, 60, false);
+        akvi_fault_plan_set(fault, &plan);
+        if (nth == 0) {
+            assert_ok(akv_repair("lsm", path, fault, NULL));
+            calls = akvi_fault_calls(fault);
+        } else {
+            (void)akv_repair("lsm", path, fault, NULL);
+        }
+        (void)repair_it(path);
+        assert_int_equal(repair_look(path, ".damaged").n > 0, true);
+        assert_in_range(repair_check(path), 1, 40);
+    }
+    akvi_fault_free(fault);
+}
+
 static void test_lsm_repair_of_what_is_no_store_is_refused(void **state)
 {
     const char *path = repair_path();
@@ -379,6 +413,7 @@ int main(void)
         cmocka_unit_test(test_lsm_repair_sets_an_unreadable_table_aside),
         cmocka_unit_test(test_lsm_repair_leaves_out_the_damaged_record_of_a_log),
         cmocka_unit_test(test_lsm_repair_uses_no_number_again),
+        cmocka_unit_test(test_lsm_repair_that_failed_can_be_run_again),
         cmocka_unit_test(test_lsm_repair_of_what_is_no_store_is_refused),
         cmocka_unit_test(test_lsm_repair_of_a_store_in_use_is_refused),
     };
