@@ -43,8 +43,10 @@ akv_status akvi_lsm_file_open(lsm_db *db, const lsm_table_meta *meta, lsm_file *
     at      = (char *)(f + 1);
     f->meta = *meta;
     f->db   = db;
-    memcpy(at, meta->smallest.data, meta->smallest.len);
-    memcpy(at + meta->smallest.len, meta->largest.data, meta->largest.len);
+    if (meta->smallest.len > 0)
+        memcpy(at, meta->smallest.data, meta->smallest.len);
+    if (meta->largest.len > 0)
+        memcpy(at + meta->smallest.len, meta->largest.data, meta->largest.len);
     f->meta.smallest.data = at;
     f->meta.largest.data  = at + meta->smallest.len;
     atomic_store_explicit(&f->refs, 1, memory_order_relaxed);
