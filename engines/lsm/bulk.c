@@ -392,9 +392,9 @@ akv_status akvi_lsm_bulk_finish(akv_lsm_bulk *b, const akv_job_options *opt)
     for (size_t i = 0; i < bulk_runs(b); i++)
         bytes += runs[i].file->meta.raw_bytes;
     akv_job_begin(&job, opt, db->env, bytes, "bytes");
-    akvi_mutex_lock(&db->maintain_mu);
+    akvi_lsm_maintain_begin(db);
     st = bulk_finish(b, &job);
-    akvi_mutex_unlock(&db->maintain_mu);
+    akvi_lsm_maintain_end(db);
     if (st == AKV_OK)
         akvi_lsm_bulk_abort(b);
     return st;

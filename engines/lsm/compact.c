@@ -178,6 +178,23 @@ akv_status akvi_lsm_compact(lsm_db *db, lsm_compaction *c, akv_job *job)
 
 /* ------------------------------------------------------------------ on demand */
 
+void akvi_lsm_maintain_begin(lsm_db *db)
+{
+    akvi_mutex_lock(&db->mu);
+    while (db->maintaining)
+        akvi_cond_wait(&db->changed, &db->mu);
+    db->maintaining = true;
+    akvi_mutex_unlock(&db->mu);
+}
+
+void akvi_lsm_maintain_end(lsm_db *db)
+{
+    akvi_mutex_lock(&db->mu);
+    db->maintaining = false;
+    akvi_cond_broadcast(&db->changed);
+    akvi_mutex_unlock(&db->mu);
+}
+
 void akvi_lsm_compact_pause(lsm_db *db)
 {
     akvi_mutex_lock(&db->mu);
@@ -223,7 +240,7 @@ akv_status akvi_lsm_compact_all(lsm_db *db, akv_slice lower, const akv_slice *up
 
     if (st != AKV_OK)
         return st;
-    akvi_mutex_lock(&db->maintain_mu);
+    akvi_lsm_maintain_begin(db);
     akvi_lsm_compact_pause(db);
     v = akvi_lsm_view_ref(db);
     for (unsigned l = 0; l < LSM_LEVELS; l++)
@@ -233,6 +250,6 @@ akv_status akvi_lsm_compact_all(lsm_db *db, akv_slice lower, const akv_slice *up
     for (unsigned l = 0; l < LSM_LEVELS && st == AKV_OK; l++)
         st = compact_level(db, l, l + 1 < LSM_LEVELS ? l + 1 : l, lower, upper, &job);
     akvi_lsm_compact_resume(db);
-    akvi_mutex_unlock(&db->maintain_mu);
+    akvi_lsm_maintain_end(db);
     return st;
 }

@@ -18,7 +18,7 @@
  *  4. a log is there as long as an entry of it is only in a memtable;
  *  5. what is in the manifest was synced before.
  *
- * Locks, in the order they are taken: maintain_mu, then one of manifest_mu (one
+ * Locks, in the order they are taken: one of manifest_mu (one
  * change of the manifest at a time), sync_mu (one sync at a time) and queue_mu
  * (the queue of writers), then mu (the rest). What belongs to the writer at the
  * head of the queue needs no lock.
@@ -183,8 +183,6 @@ struct lsm_db {
     akvi_mutex       sync_mu;
     _Atomic uint64_t synced_ns; /* when the logs were last synced whole */
 
-    akvi_mutex maintain_mu; /* one compaction by hand or checkpoint at a time */
-
     /* one change of the manifest at a time */
     akvi_mutex             manifest_mu;
     lsm_manifest *manifest AKVI_GUARDED_BY(manifest_mu);
@@ -199,14 +197,17 @@ struct lsm_db {
     uint64_t log_number    AKVI_GUARDED_BY(mu); /* logs below are in tables */
     uint64_t table_seq     AKVI_GUARDED_BY(mu); /* all entries up to it are, too */
     unsigned flushing      AKVI_GUARDED_BY(mu), compacting AKVI_GUARDED_BY(mu);
-    unsigned paused        AKVI_GUARDED_BY(mu); /* start no compaction */
-    _Atomic bool           closing;             /* set with mu held */
-    akv_status failed      AKVI_GUARDED_BY(mu); /* of background work, until it succeeds */
-    akv_error failure      AKVI_GUARDED_BY(mu);
-    _Atomic bool           poisoned;       /* set with mu held */
-    _Atomic int  flush_told, compact_told; /* the failure that was logged, until it succeeds */
-    size_t       next_compact[LSM_LEVELS] AKVI_GUARDED_BY(mu);
-    lsm_counters counters;
+    /* One compaction by hand, load or checkpoint at a time. No lock, since they
+     * call the user's callbacks. */
+    bool maintaining  AKVI_GUARDED_BY(mu);
+    unsigned paused   AKVI_GUARDED_BY(mu); /* start no compaction */
+    _Atomic bool      closing;             /* set with mu held */
+    akv_status failed AKVI_GUARDED_BY(mu); /* of background work, until it succeeds */
+    akv_error failure AKVI_GUARDED_BY(mu);
+    _Atomic bool      poisoned;                 /* set with mu held */
+    _Atomic int       flush_told, compact_told; /* the failure that was logged, until it succeeds */
+    size_t            next_compact[LSM_LEVELS] AKVI_GUARDED_BY(mu);
+    lsm_counters      counters;
 };
 
 /* ------------------------------------------------------------------ view.c */
@@ -346,6 +347,9 @@ bool                     akvi_lsm_wants_compaction(const lsm_db *db);    /* with
 AKVI_MUST_USE akv_status akvi_lsm_compact(lsm_db *db, lsm_compaction *c, akv_job *job);
 AKVI_MUST_USE akv_status akvi_lsm_compact_all(lsm_db *db, akv_slice lower, const akv_slice *upper,
                                               const akv_job_options *opt);
+/* Around a compaction by hand, a load's end or a checkpoint: one at a time. */
+void akvi_lsm_maintain_begin(lsm_db *db);
+void akvi_lsm_maintain_end(lsm_db *db);
 /* Let no compaction begin, and wait for those that run. */
 void akvi_lsm_compact_pause(lsm_db *db);
 void akvi_lsm_compact_resume(lsm_db *db);

@@ -279,7 +279,7 @@ static akv_status engine_checkpoint(void *impl, const char *path, const akv_job_
         return st;
     if (!db->read_only && (st = akvi_lsm_flush_all(db)) < 0)
         return st;
-    akvi_mutex_lock(&db->maintain_mu);
+    akvi_lsm_maintain_begin(db);
     akvi_mutex_lock(&db->mu);
     v = atomic_load_explicit(&db->view, memory_order_relaxed);
     atomic_fetch_add_explicit(&v->refs, 1, memory_order_relaxed);
@@ -288,7 +288,7 @@ static akv_status engine_checkpoint(void *impl, const char *path, const akv_job_
     st = engine_checkpoint_view(db, v, path, last_seq, opt);
     if (st != AKV_OK)
         engine_remove(db, path);
-    akvi_mutex_unlock(&db->maintain_mu);
+    akvi_lsm_maintain_end(db);
     akvi_lsm_view_unref(v);
     return st;
 }

@@ -122,7 +122,6 @@ static void open_free(lsm_db *db)
     akvi_mutex_destroy(&db->manifest_mu);
     akvi_mutex_destroy(&db->sync_mu);
     akvi_mutex_destroy(&db->queue_mu);
-    akvi_mutex_destroy(&db->maintain_mu);
     akvi_free(db->allocator, db, sizeof *db);
 }
 
@@ -141,7 +140,6 @@ static akv_status open_new(const akv_open_args *args, lsm_db **db_out)
     db->read_only        = (args->flags & AKV_OPEN_READ_ONLY) != 0;
     db->record.allocator = args->allocator;
     db->snapshots.newer = db->snapshots.older = &db->snapshots;
-    akvi_mutex_init(&db->maintain_mu, AKVI_RANK_MAINTAIN);
     akvi_mutex_init(&db->queue_mu, AKVI_RANK_WRITE);
     akvi_mutex_init(&db->manifest_mu, AKVI_RANK_WRITE);
     akvi_mutex_init(&db->sync_mu, AKVI_RANK_WRITE);
@@ -320,9 +318,9 @@ akv_status akvi_lsm_catch_up(lsm_db *db)
 {
     akv_status st;
 
-    akvi_mutex_lock(&db->maintain_mu);
+    akvi_lsm_maintain_begin(db);
     st = open_read_only(db);
-    akvi_mutex_unlock(&db->maintain_mu);
+    akvi_lsm_maintain_end(db);
     return st;
 }
 

@@ -27,11 +27,14 @@ static const char *repair_image;              /* of a store whose process was ki
 
 static const char *repair_path(void)
 {
+    static char     paths[128][256];
     static unsigned n;
     char            name[32];
+    char           *path = paths[n % 128];
 
     snprintf(name, sizeof name, "repair%u", n++);
-    return strdup(akvt_path(akvt_folder(), name));
+    snprintf(path, sizeof paths[0], "%s", akvt_path(akvt_folder(), name));
+    return path;
 }
 
 static akv *repair_open(const char *path, uint32_t flags)
