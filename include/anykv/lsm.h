@@ -23,7 +23,11 @@
  *
  * Durability: as anykv.h says. The log is written before akv_put returns, and
  * synced as the store's or the write's word asks. A failed sync poisons the
- * store for writing; a full disk does not.
+ * store for writing; a full disk does not. On ext2 to ext4, XFS and tmpfs small
+ * records are stored into the log through a mapping of room that was written
+ * before, which spares a system call and survives the process as a write does;
+ * as with any mapping, a device that fails under it, or another process that
+ * cuts the file, raises SIGBUS.
  *
  * FROM FASTKV. Its stores are read by akv_lsm_import_fastkv. What its calls are here:
  *
