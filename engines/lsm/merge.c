@@ -89,7 +89,10 @@ static akv_status merge_all(merge_cursor *m, lsm_move move, akv_slice key, uint6
     m->live = 0;
     for (size_t i = 0; i < m->n; i++) {
         lsm_cursor *child = m->children[i];
-        akv_status  st    = child == but ? AKV_OK : child->ops->move(child, move, key, seq);
+        akv_status  st    = AKV_OK;
+
+        if (!but || child != but)
+            st = child->ops->move(child, move, key, seq);
 
         if (st < 0) {
             m->live = 0;
@@ -154,7 +157,7 @@ static void merge_free(lsm_cursor *c)
 
     for (size_t i = 0; i < m->n; i++)
         lsm_cursor_free(m->children[i]);
-    akvi_free(m->allocator, m, sizeof *m + m->n * (sizeof *m->heap + sizeof *m->children));
+    akvi_free(m->allocator, m, sizeof *m + m->n * (sizeof(merge_item) + sizeof(lsm_cursor *)));
 }
 
 static const lsm_cursor_ops merge_ops = {merge_move, merge_free};
@@ -168,7 +171,7 @@ akv_status akvi_lsm_merge_cursor(const akv_allocator *allocator, lsm_cursor **ch
         *cursor_out = children[0];
         return AKV_OK;
     }
-    m = akvi_zalloc(allocator, sizeof *m + n * (sizeof *m->heap + sizeof *m->children));
+    m = akvi_zalloc(allocator, sizeof *m + n * (sizeof(merge_item) + sizeof(lsm_cursor *)));
     if (!m) {
         while (n-- > 0)
             lsm_cursor_free(children[n]);
@@ -197,12 +200,18 @@ typedef struct level_cursor {
 
 static akv_status level_open(level_cursor *l, size_t at)
 {
+    lsm_cursor *table;
+    akv_status  st;
+
     if (l->table && l->at == at)
         return AKV_OK;
     lsm_cursor_free(l->table);
     l->table = NULL;
     l->at    = at;
-    return akvi_lsm_table_cursor(l->files[at]->table, &l->read, &l->table);
+    st       = akvi_lsm_table_cursor(l->files[at]->table, &l->read, &table);
+    if (st == AKV_OK)
+        l->table = table;
+    return st;
 }
 
 /* Go on into neighbouring files until there is an entry. */

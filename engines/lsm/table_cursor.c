@@ -8,8 +8,6 @@
  */
 #include "engines/lsm/table_file.h"
 
-#include <assert.h>
-
 #define CURSOR_IN_A_ROW 8u /* blocks before it is worth reading ahead */
 
 typedef struct table_cursor {
@@ -99,16 +97,18 @@ static akv_status cursor_read_block(table_cursor *c, bool forwards)
 /* To an index block. */
 static akv_status cursor_read_index(table_cursor *c, uint32_t top)
 {
-    akv_status rc;
+    const lsm_index *index;
+    akv_status       rc;
 
     if (c->index && c->where.top == top)
         return AKV_OK;
     cursor_drop_index(c);
     c->where.top = top;
-    rc           = akvi_lsm_table_index(c->t, top, &c->read, &c->local, &c->index);
-    if (rc != AKV_OK)
+    rc           = akvi_lsm_table_index(c->t, top, &c->read, &c->local, &index);
+    if (rc == AKV_OK)
+        c->index = index;
+    else
         cursor_drop_index(c);
-    assert(rc != AKV_OK || c->index);
     return rc;
 }
 

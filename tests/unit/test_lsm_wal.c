@@ -709,7 +709,6 @@ static void wal_power_loss_once(uint64_t seed)
         wal_plan(env, 0, 0, 0, 0, AKVI_FAULT_FAIL);
         n += rc == AKV_OK;
         if (fails && rc == AKV_OK) { /* it was the zeroes ahead that failed */
-            fails = false;
             n--;
             break;
         }
